@@ -1,0 +1,1 @@
+"""Reads stored runs, and only those: frames, statistics, figures, report."""

@@ -1,0 +1,1 @@
+"""Orchestration: plans, runs, accounting, verdicts, storage, and the `echobench` command."""

@@ -1,0 +1,337 @@
+"""The words that all parts of echobench share: records, loads, verdicts, warnings, and the rules of a percentile.
+
+Standard library only, no I/O, no clock. Every stored or printed document carries one of the schema names below;
+`require_schema` refuses a document of another version with a sentence.
+
+The shapes of the documents are the `TypedDict`s in this file and the prose in `results/README.md`.
+
+Rules of a percentile, in one place:
+* it is shown only when about ten samples lie beyond it (p99 from 1,000, p99.9 from 10,000): `SAMPLES_NEEDED`;
+* unanswered requests rank as infinite: where the rank of a percentile falls among them it reads `> 1 s`, the time-out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, TypedDict
+
+SERVER_SCHEMA = "echobench.server/1"
+LIST_SCHEMA = "echobench.list/1"
+LOAD_SCHEMA = "echobench.load/1"
+CELL_SCHEMA = "echobench.cell/1"
+RUN_SCHEMA = "echobench.run/1"
+
+QUANTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
+SAMPLES_NEEDED: Mapping[str, int] = {"p50": 20, "p90": 100, "p99": 1_000, "p99.9": 10_000, "p99.99": 100_000}
+
+# The range and the resolution of every histogram on file (HdrHistogram): 1 us to 1 h, 3 significant digits.
+HISTOGRAM_LOWEST_NS = 1_000
+HISTOGRAM_HIGHEST_NS = 3_600_000_000_000
+HISTOGRAM_DIGITS = 3
+
+GENERATOR_BUSY = 0.9
+JAIN_FAIR = 0.9
+
+
+class SchemaError(ValueError):
+    """A document is not of the schema that its reader knows."""
+
+
+class LimitedBy(StrEnum):
+    """The verdict of a window: what kept the throughput from being higher."""
+
+    GENERATOR = "generator"
+    SERVER = "server"
+    CONCURRENCY = "concurrency"
+    OFFERED_LOAD = "offered_load"
+    UNDETERMINED = "undetermined"
+
+
+class WarningKind(StrEnum):
+    """A doubt about a window, stored and shown wherever its numbers are."""
+
+    SCHEDULE_MISSED = "schedule_missed"
+    ERRORS = "errors"
+    UNANSWERED = "unanswered"
+    COUNT_MISMATCH = "count_mismatch"
+    STALLED_CONNECTIONS = "stalled_connections"
+    UNFAIR = "unfair"
+    KERNEL_DROPS = "kernel_drops"
+    STEAL = "steal"
+    PAUSES = "pauses"
+    SHORT = "short"
+    SERVER_DIED = "server_died"
+
+
+class ErrorKind(StrEnum):
+    """How a request or a connection failed, as the load generator counts it."""
+
+    CONNECT = "connect"
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    CLOSED = "closed"
+    CORRUPT = "corrupt"
+    PROTOCOL = "protocol"
+
+
+class WarningRecord(TypedDict):
+    """A warning as stored: its kind and the figures that gave rise to it (units in their names)."""
+
+    kind: str
+    figures: dict[str, float | int | str]
+
+
+def warning(kind: WarningKind, **figures: float | int | str) -> WarningRecord:
+    """Build the stored form of a warning; figures carry their unit in their name."""
+    return {"kind": kind.value, "figures": dict(figures)}
+
+
+@dataclass(frozen=True)
+class Load:
+    """One window's load: `closed`, or `open:RATE` (Poisson) or `open:RATE:constant` at RATE requests/s in total."""
+
+    kind: Literal["closed", "open"]
+    rate_per_s: float = 0.0
+    arrivals: Literal["poisson", "constant"] = "poisson"
+
+    @classmethod
+    def parse(cls, text: str) -> Load:
+        """Read a load as written on a command line or in a plan.
+
+        Raises ValueError with one sentence that names the text and the forms there are.
+        """
+        kind, *rest = text.strip().split(":")
+        if kind == "closed" and not rest:
+            return cls("closed")
+        if kind == "open" and len(rest) in {1, 2} and rest[1:] in ([], ["constant"], ["poisson"]):
+            rate = _positive(rest[0])
+            if rate is not None:
+                return cls("open", rate, "constant" if rest[1:] == ["constant"] else "poisson")
+        raise ValueError(f"load {text!r} is not one of closed, open:RATE, open:RATE:constant (RATE in requests/s, > 0)")
+
+    def __str__(self) -> str:
+        """Write the load as it is read."""
+        if self.kind == "closed":
+            return "closed"
+        suffix = ":constant" if self.arrivals == "constant" else ""
+        return f"open:{self.rate_per_s:g}{suffix}"
+
+
+def _positive(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+# "p99.9" is no identifier, hence the functional form. A percentile is null where the samples can't carry it and the
+# string "> 1 s" (the time-out) where unanswered requests reach its rank; min, mean and max are of the answered.
+Summary = TypedDict(
+    "Summary",
+    {
+        "count": int,
+        "min": int | None,
+        "mean": float | None,
+        "p50": int | str | None,
+        "p90": int | str | None,
+        "p99": int | str | None,
+        "p99.9": int | str | None,
+        "p99.99": int | str | None,
+        "max": int | None,
+    },
+)
+
+
+def percentile_rank(quantile: float, samples: int) -> int:
+    """Return the 1-based rank of a quantile among `samples` values: ceil(q n), numpy's `inverted_cdf`."""
+    return max(1, math.ceil(round(quantile * samples, 9)))
+
+
+def percentile_state(name: str, answered: int, unanswered: int) -> Literal["value", "short", "censored"]:
+    """Tell whether a percentile can be shown: its samples are too few, its rank is unanswered, or it has a value."""
+    samples = answered + unanswered
+    if samples < SAMPLES_NEEDED[name]:
+        return "short"
+    return "value" if percentile_rank(QUANTILES[name], samples) <= answered else "censored"
+
+
+def over_timeout(timeout_s: float) -> str:
+    """Return what a percentile reads whose rank was never answered: `> 1 s`."""
+    return f"> {timeout_s:g} s"
+
+
+class Fairness(TypedDict):
+    """How evenly the connections were served: Jain's index over replies a connection, the least and the most."""
+
+    jain: float | None
+    min: int
+    max: int
+    stalled_connections: int
+
+
+class Pauses(TypedDict):
+    """Moments in which the machine did not run the generator."""
+
+    count: int
+    total_ns: int
+    max_ns: int
+
+
+class Second(TypedDict):
+    """One second of a window, as told while it runs."""
+
+    index: int
+    responses: int
+    p50_ns: int | None
+    p99_ns: int | None
+    errors: int
+
+
+class LoadWindow(TypedDict):
+    """One window as the load generator saw it. `histograms` holds the standard compressed HdrHistogram encoding."""
+
+    load: str
+    opens_monotonic_ns: int
+    closes_monotonic_ns: int
+    window_s: float
+    due: int
+    sent: int
+    responses: int
+    answered: int
+    unanswered: int
+    achieved: float | None
+    throughput_per_s: float
+    bytes_per_s: float
+    errors: dict[str, int]
+    lost: int
+    duplicates: int
+    reordered: int
+    late: int
+    response_time_ns: Summary
+    service_time_ns: Summary
+    send_lateness_ns: Summary | None
+    histograms: dict[str, str]
+    per_second: list[Second]
+    fairness: Fairness
+    busy_fraction: float
+    cpu_s: float
+    pauses: Pauses
+    warnings: list[WarningRecord]
+
+
+class Generator(TypedDict):
+    """What the load generator ran on."""
+
+    processes: int
+    cpus: list[int]
+    python: str
+    locust: str
+
+
+class LoadRecord(TypedDict):
+    """The load generator's record of all windows, `echobench.load/1`."""
+
+    schema: str
+    target: str
+    transport: str
+    connections: int
+    mode: str
+    pipeline: int
+    payload: str
+    timeout_s: float
+    seed: int
+    spin: bool
+    requests_total: int
+    generator: Generator
+    connect_time_ns: Summary
+    handshake_time_ns: Summary | None
+    windows: list[LoadWindow]
+
+
+class CellWindow(TypedDict):
+    """What the harness measured over exactly one window of the load record, with the verdict.
+
+    `server`, `loadgen` and `kernel` map a figure's name (unit in it) to its value, null where it can't be had.
+    `warnings` holds all of the window's warnings, the load generator's among them.
+    """
+
+    server: dict[str, Any]
+    loadgen: dict[str, Any]
+    kernel: dict[str, Any]
+    steal_s: float | None
+    limited_by: str
+    warnings: list[WarningRecord]
+
+
+class ServerOutcome(TypedDict):
+    """The server of a cell: how it was started, what it said, how it ended."""
+
+    command: list[str]
+    ready: dict[str, Any] | None
+    stopped: dict[str, Any] | None
+    exit_code: int | None
+    stderr_tail: str
+
+
+class Memory(TypedDict):
+    """Proportional set size of the server's tree: ready without load, then with all connections up."""
+
+    baseline_pss_bytes: int | None
+    connected_pss_bytes: int | None
+    bytes_per_connection: float | None
+
+
+class Cell(TypedDict):
+    """One scenario in one round, `echobench.cell/1`. `scenario` holds every key of a plan's matrix."""
+
+    schema: str
+    scenario: dict[str, Any]
+    round: int
+    started: str
+    server: ServerOutcome
+    load: LoadRecord | None
+    windows: list[CellWindow]
+    memory: Memory
+    series: dict[str, Any]
+    outcome: Literal["measured", "failed"]
+    failure: str | None
+
+
+def require_schema(document: Mapping[str, Any], known: str, place: str) -> None:
+    """Refuse a document whose schema is not `known`.
+
+    Raises SchemaError with a sentence that names the place, what stands there and what was expected.
+    """
+    found = document.get("schema")
+    if found != known:
+        raise SchemaError(f"{place} is of schema {found!r}; this version of echobench reads {known!r}")
+
+
+def total_errors(errors: Mapping[str, int]) -> int:
+    """Return the number of errors of all kinds."""
+    return sum(errors.values())
+
+
+def describe_warning(record: WarningRecord) -> str:
+    """Return a warning as a short phrase: its kind in words, then its figures."""
+    words = record["kind"].replace("_", " ")
+    figures = ", ".join(f"{name} {_short(value)}" for name, value in record["figures"].items())
+    return f"{words} ({figures})" if figures else words
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def merge_errors(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add up errors by kind."""
+    merged: dict[str, int] = {}
+    for part in parts:
+        for kind, count in part.items():
+            merged[kind] = merged.get(kind, 0) + count
+    return merged
