@@ -1,0 +1,130 @@
+"""One connection, served by blocking calls: what a forked child and a thread have in common.
+
+`recv_into` and `sendall` block without a time-out object of Python's, which would cost a `poll` a call; the only
+deadline inside the loop, that of an unfinished message, is the kernel's `SO_RCVTIMEO`, set when a message stays
+unfinished and cleared when it is whole.
+
+**How it stops.** Whoever owns the process or thread shuts down the receiving side of the connection (`SHUT_RD`). That
+wakes a blocked `recv`; what is queued can still be read, then comes an end of file. So everything that had arrived is
+answered.
+
+**How it closes.** Send all, shut down the sending side, read and discard until the peer has closed or `LINGER_S` is
+over, close. A byte left unread at `close`, or one that arrives after it, would make the kernel send a reset and throw
+away the replies that are still queued. After `SHUT_RD` reading can't tell when the peer has closed, and the kernel
+resets as soon as the peer sends more; there the loop first waits until the peer has received what was sent.
+
+What breaks first: a peer that sends and never reads blocks its own process or thread in `sendall`, and no one else.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import socket
+import struct
+import sys
+import termios
+import time
+from contextlib import suppress
+
+from servers.config import LINGER_S
+from servers.contract import RESET, TIMED_OUT, Phase, StreamProtocol
+from servers.service import Service
+from servers.signals import StopSignal
+
+log = logging.getLogger(__name__)
+
+_TIMEVAL = struct.Struct("@ll")
+_SENT_POLL_S = 0.002
+
+
+def serve_connection(connection: socket.socket, service: Service, buffer: memoryview) -> None:
+    """Serve a connection to its end and close its sending side; the caller closes the socket."""
+    protocol, stop = service.new_protocol(service.tally), service.stop
+    try:
+        _converse(connection, protocol, service, buffer)
+        farewell = protocol.drain() if stop.requested else protocol.receive_eof()
+        if farewell:
+            connection.sendall(farewell)
+        _finish(connection, buffer, stop)
+    except (ConnectionError, TimeoutError) as error:
+        if stop.remaining_s():  # else it was cut off, and counted as that
+            service.tally[RESET] += 1
+        log.info("connection lost: %s", error)
+
+
+def _converse(connection: socket.socket, protocol: StreamProtocol, service: Service, buffer: memoryview) -> None:
+    """Answer until the peer has said all, the protocol wants to close, or a message takes too long."""
+    recv_into, sendall, receive = connection.recv_into, connection.sendall, protocol.receive
+    deadline_s: float | None = None
+    while True:
+        try:
+            size = recv_into(buffer)
+        except BlockingIOError:  # SO_RCVTIMEO
+            service.tally[TIMED_OUT] += 1
+            return
+        if not size:
+            return
+        reply = receive(buffer[:size])
+        if reply:
+            sendall(reply)
+        if protocol.phase is Phase.CLOSING:
+            return
+        if deadline_s is not None or protocol.phase is Phase.PARTIAL:
+            # A reply out of this chunk means that another message has begun in it.
+            deadline_s = _limit_message(connection, protocol, service, None if reply else deadline_s)
+
+
+def _limit_message(
+    connection: socket.socket, protocol: StreamProtocol, service: Service, deadline_s: float | None
+) -> float | None:
+    """Limit the next receive to what an unfinished message has left, or lift the limit; return the deadline."""
+    timeout_s = service.config.message_timeout_s
+    if protocol.phase is Phase.OPEN or not timeout_s:
+        _limit_receive(connection, 0.0)
+        return None
+    now_s = time.monotonic()
+    deadline_s = deadline_s or now_s + timeout_s
+    _limit_receive(connection, max(0.001, deadline_s - now_s))
+    return deadline_s
+
+
+def _limit_receive(connection: socket.socket, seconds: float) -> None:
+    """Let a receive fail with BlockingIOError after some seconds; 0 is never."""
+    microseconds = int(seconds * 1e6)
+    value = _TIMEVAL.pack(microseconds // 1_000_000, microseconds % 1_000_000)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+
+
+def _finish(connection: socket.socket, buffer: memoryview, stop: StopSignal) -> None:
+    if stop.requested:
+        _wait_until_sent(connection, stop)
+    _shut_sending(connection)
+    deadline_s = time.monotonic() + LINGER_S
+    with suppress(BlockingIOError, ConnectionResetError):  # the linger is over; the peer went first
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            _limit_receive(connection, max(0.001, left_s))
+            if not connection.recv_into(buffer):
+                return
+
+
+def _shut_sending(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno == errno.ENOTCONN:
+            raise ConnectionResetError(errno.ECONNRESET, "the peer has gone") from error
+        raise
+
+
+def _wait_until_sent(connection: socket.socket, stop: StopSignal) -> None:
+    """Wait until the peer's kernel has all replies; there is no event for it, so the queue's length is asked."""
+    if sys.platform != "linux":
+        return
+    while _unsent_bytes(connection) and stop.remaining_s():
+        time.sleep(_SENT_POLL_S)
+
+
+def _unsent_bytes(connection: socket.socket) -> int:
+    return int(struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0\0\0\0"))[0])

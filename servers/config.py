@@ -1,0 +1,86 @@
+"""All knobs of a server, in one frozen record: every model gets the same, the ready line shows them, results keep them.
+
+Differences between servers that hide here are the classic confound of a comparison (other buffer sizes, another
+backlog), so nothing that a model could do differently is set anywhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+# Write backlog of an event-driven connection: above the high mark reading stops, below the low one it goes on.
+WRITE_HIGH_WATER_BYTES = 65_536
+WRITE_LOW_WATER_BYTES = 16_384
+# How long a closing connection is read and discarded, so that late bytes don't turn queued replies into a reset.
+LINGER_S = 1.0
+
+
+class UsageError(Exception):
+    """A server that can't be started as asked; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Every setting of a server; sizes in bytes, times in seconds, 0 meaning never where it says so."""
+
+    model: str
+    transport: str = "tcp"
+    host: str = "127.0.0.1"
+    port: int = 0
+    workers: int | None = None
+    backlog: int = 4096
+    recv_bytes: int = 65_536
+    max_payload: int = 1 << 20
+    message_timeout_s: float = 60.0  # 0: never
+    drain_timeout_s: float = 5.0
+    log_level: str = "warning"
+
+
+class OneSentenceParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence on stderr and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and exit."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _number(kind: type[int] | type[float], least: float, most: float, meaning: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(-1)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {meaning} from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+_COUNT = _number(int, 1, 65_535, "a whole number")
+_BYTES = _number(int, 1, 1 << 30, "a number of bytes")
+_SECONDS = _number(float, 0, 86_400, "a number of seconds")
+
+
+_PORT = _number(int, 0, 65_535, "a port")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a server to a parser; their destinations are the fields of `ServerConfig`."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on, IPv4 or IPv6 (%(default)s)")
+    add("--port", type=_PORT, default=0, metavar="N", help="port, 0 picks a free one (%(default)s)")
+    add("--workers", type=_COUNT, metavar="N", help="worker processes of hybrid (default: its CPUs, at least 2)")
+    add("--backlog", type=_COUNT, default=4096, metavar="N", help="length of the listen queue (%(default)s)")
+    add("--recv-bytes", type=_BYTES, default=65_536, metavar="N", help="size of a read (%(default)s)")
+    add("--max-payload", type=_BYTES, default=1 << 20, metavar="N", help="longest payload accepted (%(default)s)")
+    timeout = "seconds from a message's first byte to its last, 0 is never (%(default)g)"
+    add("--message-timeout", dest="message_timeout_s", type=_SECONDS, default=60.0, metavar="S", help=timeout)
+    drain = "seconds that connections have to end after SIGTERM, then they are cut off (%(default)g)"
+    add("--drain-timeout", dest="drain_timeout_s", type=_SECONDS, default=5.0, metavar="S", help=drain)
+    add("--log-level", choices=LOG_LEVELS, default="warning", help="what goes to stderr (%(default)s)")

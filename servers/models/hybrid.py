@@ -1,0 +1,152 @@
+"""Prefork and asyncio: an arbiter forks N workers, each an asyncio server with a listener of its own.
+
+**Accepts** in the workers: the arbiter makes N listening sockets on one port (`SO_REUSEPORT`) before the first fork,
+one for each worker, and the kernel deals new connections to them by a hash of their addresses. So no lock and no herd
+of woken workers; but a connection belongs to its worker even if that one is busy and another is not. **A connection
+lives** in one worker, as in `asyncio`. **Blocks:** work in one worker stops that worker's connections only.
+
+**The arbiter** holds a copy of every listener so that a replacement can take over a dead worker's socket, with the
+connections that wait in its queue. It serves nobody; it waits for signals and for the end of workers. A worker that
+keeps dying is replaced at most once in `_RESPAWN_S`.
+
+**Stops** in an order that loses nothing: the arbiter lets nobody enter any listener, closes its copies, then tells the
+workers, which accept what their queues hold and drain as `asyncio` does. A worker that outlives the drain deadline is
+killed.
+
+**Breaks first:** the luck of the hash, with few connections; a worker that dies takes all its connections along.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import time
+from collections.abc import Callable
+from functools import partial
+
+from servers.children import Children, unblock_stop_signals
+from servers.config import LINGER_S, ServerConfig
+from servers.contract import ABORTED
+from servers.listener import Acceptor
+from servers.models import asyncio as asyncio_model
+from servers.models import fork as fork_model
+from servers.service import Service
+from servers.signals import StopSignal
+
+SUMMARY = "prefork and asyncio: worker processes, each with an event loop and a listener"
+LEAST_WORKERS = 2
+_RESPAWN_S = 1.0
+_LAST_WORDS_S = 2 * LINGER_S  # after the drain deadline, for workers to cut off and count what is left
+
+unavailable = fork_model.unavailable
+
+
+def parallelism(config: ServerConfig) -> int | None:
+    """Return the number of workers: as asked, or the CPUs that this process may run on, at least 2."""
+    if config.workers is not None:
+        return config.workers
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(LEAST_WORKERS, cpus)
+
+
+def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
+    """Serve until the service is stopped and drained; one worker for each acceptor."""
+    gc.freeze()  # a collection in a worker would copy every page that holds an object of the arbiter
+    arbiter = _Arbiter(service, acceptors)
+    arbiter.start()
+    arbiter.watch()
+    arbiter.drain()
+
+
+class _Arbiter:
+    """Forks the workers, replaces those that die, and ends them in order."""
+
+    def __init__(self, service: Service, acceptors: list[Acceptor]) -> None:
+        self._service = service
+        self._acceptors = acceptors
+        self._children = Children(service.ledger, service.stop, service.config.drain_timeout_s)
+        self._workers: dict[int, tuple[Acceptor, float]] = {}  # process id: its listener, when it was started
+        self._vacant: list[tuple[float, Acceptor]] = []  # from when a listener may have a new worker
+        self._poller = select.poll()
+
+    def start(self) -> None:
+        """Fork all workers and report ready when each of them is."""
+        service = self._service
+        service.stop.install(before_exit=self._children.kill)
+        self._poller.register(service.stop, select.POLLIN)
+        ready_end, report_end = os.pipe()
+
+        def report() -> None:
+            os.write(report_end, b"r")
+            os.close(report_end)
+
+        for acceptor in self._acceptors:
+            self._start_worker(acceptor, report)
+        os.close(report_end)
+        reports = 0
+        while reports < len(self._acceptors) and (got := os.read(ready_end, len(self._acceptors))):
+            reports += len(got)
+        os.close(ready_end)
+        if reports < len(self._acceptors):
+            self._children.kill_and_wait()
+            raise RuntimeError("a worker ended before it could serve; its error stands above")
+        service.ready()
+
+    def watch(self) -> None:
+        """Reap and replace workers until the service is to stop."""
+        stop = self._service.stop
+        while not stop.requested:
+            self._poller.poll(self._wait_ms())
+            stop.clear()
+            self._collect()
+            while not stop.requested and self._vacant and self._vacant[0][0] <= time.monotonic():
+                self._start_worker(self._vacant.pop(0)[1], _already_reported)
+
+    def drain(self) -> None:
+        """End the workers without losing a connection that waits in a queue."""
+        stop = self._service.stop
+        for acceptor in self._acceptors:
+            acceptor.stop_admitting()
+        for _, acceptor in self._vacant:  # nobody will come for these connections
+            self._service.tally[ABORTED] += sum(1 for connection in acceptor.drain(self._service.tally))
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._children.terminate()
+        deadline_s = time.monotonic() + stop.remaining_s() + _LAST_WORDS_S
+
+        def left_s() -> float:
+            return max(0.0, deadline_s - time.monotonic())
+
+        def wait() -> None:
+            self._poller.poll(left_s() * 1000)
+            stop.clear()
+
+        self._children.reap()
+        if not self._children.wait(left_s, wait):
+            self._children.kill_and_wait()
+
+    def _start_worker(self, acceptor: Acceptor, ready: Callable[[], None]) -> None:
+        pid = self._children.fork(partial(self._be_worker, acceptor, ready))
+        self._workers[pid] = (acceptor, time.monotonic())
+
+    def _be_worker(self, acceptor: Acceptor, ready: Callable[[], None], tally: memoryview, stop: StopSignal) -> None:
+        for other in self._acceptors:
+            if other is not acceptor:
+                other.close()
+        stop.install_in_child()
+        unblock_stop_signals()
+        asyncio_model.serve_stream(self._service.in_worker(tally, stop, ready), [acceptor])
+
+    def _collect(self) -> None:
+        for pid in self._children.reap():
+            acceptor, started_s = self._workers.pop(pid)
+            self._vacant.append((max(time.monotonic(), started_s + _RESPAWN_S), acceptor))
+        self._vacant.sort(key=lambda vacancy: vacancy[0])
+
+    def _wait_ms(self) -> float | None:
+        return max(0.0, self._vacant[0][0] - time.monotonic()) * 1000 if self._vacant else None
+
+
+def _already_reported() -> None:
+    """Say nothing: the server was ready before this worker took over."""

@@ -1,0 +1,256 @@
+"""One thread, one selector, a state machine per connection.
+
+**Accepts** when the listener is readable, until it would block. **A connection lives** as a `_Connection` in the
+selector's table; its states are *reading*, *flushing* (the peer takes replies slower than it sends requests) and
+*lingering* (sending side shut down, reading only to discard). **Blocks:** nothing but the work of a request; while one
+is served all others wait.
+
+Replies are written at once. What the kernel does not take goes into a backlog; above `WRITE_HIGH_WATER_BYTES` the
+connection is not read until it has fallen below `WRITE_LOW_WATER_BYTES`, so a peer that never reads costs a bounded
+amount of memory and no one else's time.
+
+**Stops** by reading each connection until it would block (everything that had arrived is answered), then closing it as
+any other: send all, shut down the sending side, read and discard until the peer has closed or the linger is over. What
+is left at the drain deadline is cut off and counted as aborted.
+
+**Breaks first:** one CPU. Nothing here uses a second one.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+
+from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
+from servers.contract import ABORTED, RESET, TIMED_OUT, Octets, Phase
+from servers.deadlines import Deadlines, Ticket
+from servers.listener import Acceptor
+from servers.service import Service, receive_buffer
+
+SUMMARY = "one thread, an event loop on a selector"
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+def parallelism(_config: ServerConfig) -> int | None:
+    """Return 1: one thread serves all."""
+    return 1
+
+
+def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
+    """Serve until the service is stopped and drained."""
+    acceptor = acceptors[0]
+    with selectors.DefaultSelector() as selector:
+        loop = _Loop(service, selector)
+        selector.register(service.stop, _READ, lambda _events: service.stop.clear())
+        selector.register(acceptor, _READ, lambda _events: loop.accept(acceptor))
+        service.ready()
+        loop.run_until_stopped()
+        selector.unregister(acceptor)
+        for connection in acceptor.drain(service.tally):
+            loop.add(connection)
+        acceptor.close()
+        loop.drain()
+
+
+class _Loop:
+    """The selector's loop, the receive buffer that all connections share, and the deadlines."""
+
+    def __init__(self, service: Service, selector: selectors.BaseSelector) -> None:
+        self.service = service
+        self.selector = selector
+        self.buffer = receive_buffer(service.config)
+        self.connections: set[_Connection] = set()
+        self.message_deadlines = Deadlines(service.config.message_timeout_s)
+        self.linger_deadlines = Deadlines(LINGER_S)
+
+    def run_until_stopped(self) -> None:
+        select, expire, stop = self.selector.select, self._expire, self.service.stop
+        while not stop.requested:
+            for key, events in select(self._wait_s()):
+                key.data(events)
+            expire()
+
+    def drain(self) -> None:
+        for connection in list(self.connections):
+            connection.drain()
+        while self.connections and (left_s := self.service.stop.remaining_s()):
+            for key, events in self.selector.select(min(left_s, self._wait_s() or left_s)):
+                key.data(events)
+            self._expire()
+        self.service.tally[ABORTED] += len(self.connections)
+        for connection in list(self.connections):
+            connection.close()
+
+    def accept(self, acceptor: Acceptor) -> None:
+        while (connection := acceptor.accept(self.service.tally)) is not None:
+            self.add(connection)
+
+    def add(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.connections.add(_Connection(connection, self))
+
+    def _wait_s(self) -> float | None:
+        deadlines = [at for at in (self.message_deadlines.next_s(), self.linger_deadlines.next_s()) if at is not None]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _expire(self) -> None:
+        for deadlines in (self.message_deadlines, self.linger_deadlines):
+            if deadlines.next_s() is not None:
+                for ticket in deadlines.expired(time.monotonic()):
+                    ticket.on_expiry()
+
+
+class _Connection:
+    """One connection's state; its bound methods are what the selector's table holds."""
+
+    __slots__ = ("_backlog", "_ending", "_loop", "_message", "_protocol", "_rest_only", "_socket")
+
+    def __init__(self, connection: socket.socket, loop: _Loop) -> None:
+        self._socket = connection
+        self._loop = loop
+        self._protocol = loop.service.new_protocol(loop.service.tally)
+        self._backlog = bytearray()
+        self._message: Ticket | None = None  # the deadline of an unfinished message
+        self._ending = False  # all replies are made: flush, then shut down the sending side
+        self._rest_only = False  # the server drains: what has arrived is the last
+        loop.selector.register(connection, _READ, self._on_readable)
+
+    def _on_readable(self, _events: int) -> None:
+        """Read a chunk, answer it."""
+        try:
+            size = self._socket.recv_into(self._loop.buffer)
+        except BlockingIOError:
+            if self._rest_only:
+                self._end(self._protocol.drain())
+            return
+        except (ConnectionError, TimeoutError):
+            self._lose()
+            return
+        if not size:
+            self._end(self._protocol.receive_eof())
+            return
+        reply = self._protocol.receive(self._loop.buffer[:size])
+        if reply:
+            self._send(reply)
+        if self._protocol.phase is not Phase.OPEN or self._message is not None:
+            self._mind_phase(bool(reply))
+
+    def drain(self) -> None:
+        """Answer what has arrived, then end."""
+        self._rest_only = True
+        while self in self._loop.connections and not self._ending and len(self._backlog) < WRITE_HIGH_WATER_BYTES:
+            self._on_readable(_READ)
+
+    def close(self) -> None:
+        """Close the socket and forget the connection."""
+        self._void_message_deadline()
+        self._loop.connections.discard(self)
+        self._loop.selector.unregister(self._socket)
+        self._socket.close()
+
+    def _mind_phase(self, answered: bool) -> None:
+        """Close where the protocol wants it; start and stop the clock of an unfinished message."""
+        if self._protocol.phase is Phase.CLOSING:
+            self._end(b"")
+            return
+        if self._protocol.phase is Phase.OPEN or answered:
+            self._void_message_deadline()
+        if self._protocol.phase is Phase.PARTIAL and self._message is None:
+            self._message = self._loop.message_deadlines.set(self._on_message_timeout)
+
+    def _on_message_timeout(self) -> None:
+        self._loop.service.tally[TIMED_OUT] += 1
+        self._end(self._protocol.receive_eof())
+
+    def _void_message_deadline(self) -> None:
+        if self._message is not None:
+            self._message.wanted = False
+            self._message = None
+
+    def _send(self, reply: Octets) -> None:
+        """Write a reply, or what the kernel takes of it."""
+        if not self._backlog:
+            try:
+                sent = self._socket.send(reply)
+            except BlockingIOError:
+                sent = 0
+            except (ConnectionError, TimeoutError):
+                self._lose()
+                return
+            if sent == len(reply):
+                return
+            reply = memoryview(reply)[sent:]
+        self._backlog += reply
+        self._watch()
+
+    def _on_writable(self, events: int) -> None:
+        try:
+            sent = self._socket.send(self._backlog)
+        except BlockingIOError:
+            return
+        except (ConnectionError, TimeoutError):
+            self._lose()
+            return
+        del self._backlog[:sent]
+        if self._ending and not self._backlog:
+            self._shut_down()
+            return
+        self._watch()
+        if events & _READ:
+            self._on_readable(events)
+
+    def _watch(self) -> None:
+        """Ask the selector for what this state waits for."""
+        if not self._backlog:
+            events = _READ
+        elif self._ending or len(self._backlog) >= WRITE_HIGH_WATER_BYTES:
+            events = _WRITE
+        elif len(self._backlog) > WRITE_LOW_WATER_BYTES:
+            events = self._loop.selector.get_key(self._socket).events | _WRITE
+        else:
+            events = _READ | _WRITE
+        handler = self._on_writable if events & _WRITE else self._on_readable
+        self._loop.selector.modify(self._socket, events, handler)
+
+    def _end(self, farewell: Octets) -> None:
+        """Nothing more will be answered: flush, shut down, linger, close."""
+        if self._ending or self not in self._loop.connections:
+            return
+        self._ending = True
+        self._void_message_deadline()
+        if farewell:
+            self._send(farewell)
+        if self._backlog:
+            self._watch()
+        else:
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:  # the peer went first
+            self._lose()
+            return
+        self._loop.selector.modify(self._socket, _READ, self._discard)
+        self._loop.linger_deadlines.set(self._on_linger_over)
+
+    def _discard(self, _events: int) -> None:
+        try:
+            while self._socket.recv_into(self._loop.buffer):
+                pass
+        except BlockingIOError:
+            return
+        except (ConnectionError, TimeoutError):
+            pass  # the peer went first; everything was sent
+        self.close()
+
+    def _on_linger_over(self) -> None:
+        if self in self._loop.connections:
+            self.close()
+
+    def _lose(self) -> None:
+        """Forget a connection that the peer has reset."""
+        if self in self._loop.connections:
+            self._loop.service.tally[RESET] += 1
+            self.close()

@@ -1,0 +1,40 @@
+"""What a model is handed to serve with: the config, the protocol's maker, the counts, the stop signal.
+
+A forked worker gets a `Service` of its own (`in_worker`): another tally row, another stop signal, the same rest.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from servers.config import ServerConfig
+from servers.contract import ProtocolFactory
+from servers.signals import StopSignal
+from servers.tally import Ledger
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service in one process."""
+
+    config: ServerConfig
+    new_protocol: ProtocolFactory
+    ledger: Ledger
+    tally: memoryview
+    stop: StopSignal
+    ready: Callable[[], object]  # to be called once, when connections are served
+
+    def in_worker(self, tally: memoryview, stop: StopSignal, ready: Callable[[], object]) -> Service:
+        """Return the service as a forked worker serves it."""
+        return replace(self, tally=tally, stop=stop, ready=ready)
+
+
+def receive_buffer(config: ServerConfig) -> memoryview:
+    """Return a buffer of `recv_bytes` to receive into.
+
+    An anonymous mapping: only the pages that a message touched take memory, and no read allocates. Private: a forked
+    child must not receive into the memory of another.
+    """
+    return memoryview(mmap.mmap(-1, config.recv_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
