@@ -68,7 +68,9 @@ def test_the_shared_schema_needs_only_the_standard_library() -> None:
 
 
 def test_the_wire_does_no_io_and_reads_no_clock() -> None:
-    wrong = [(file.name, module) for file in files("servers/wire") for module in imported(file) if module in WIRE_MAY_NOT]
+    wrong = [
+        (file.name, module) for file in files("servers/wire") for module in imported(file) if module in WIRE_MAY_NOT
+    ]
     assert wrong == []
 
 

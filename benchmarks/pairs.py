@@ -1,0 +1,58 @@
+"""Alternating runs and the medians of their ratios.
+
+A shared machine changes its speed from minute to minute, so two programs are never measured one after the other in
+blocks: every round runs all variants once, in an order that rotates, and a ratio is taken within its round. Quoted is
+the median of the ratios with the least and the greatest.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Measure = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How one variant compares with another over the rounds."""
+
+    name: str
+    over: str
+    median: float
+    least: float
+    greatest: float
+    rounds: int
+
+
+def alternate(variants: Mapping[str, Measure], rounds: int) -> dict[str, list[float]]:
+    """Run every variant once a round, in rotating order; return the figures by variant, one a round."""
+    names = list(variants)
+    figures: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            figure = variants[name]()
+            figures[name].append(figure)
+            print(f"  round {number + 1}/{rounds}  {name:<34}{figure:>12,.0f}/s", file=sys.stderr, flush=True)
+    return figures
+
+
+def ratio(figures: Mapping[str, list[float]], name: str, over: str) -> Ratio:
+    """Return the ratio of two variants, taken within each round."""
+    ratios = [a / b for a, b in zip(figures[name], figures[over], strict=True)]
+    return Ratio(name, over, statistics.median(ratios), min(ratios), max(ratios), len(ratios))
+
+
+def table(figures: Mapping[str, list[float]], ratios: list[tuple[Ratio, float]]) -> str:
+    """Return a Markdown text: medians of the figures, then each ratio beside the least that is expected of it."""
+    lines = ["| variant | median requests/s | least | greatest |", "|---|---:|---:|---:|"]
+    lines += [f"| {n} | {statistics.median(v):,.0f} | {min(v):,.0f} | {max(v):,.0f} |" for n, v in figures.items()]
+    lines += ["", "| ratio | median | range | expected |", "|---|---:|---|---:|"]
+    lines += [
+        f"| {r.name} / {r.over} | {r.median:.2f} | {r.least:.2f} to {r.greatest:.2f} | >= {least:.2f} |"
+        for r, least in ratios
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,128 @@
+"""The programs that the benchmarks run: built, started pinned, stopped, on every path.
+
+The server runs on the first CPU of this process, the client on the second; on a machine with one CPU both share it, and
+the header of every table says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+CPUS = sorted(os.sched_getaffinity(0))
+SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
+_STOP_S = 10.0
+
+
+def build(name: str) -> Path:
+    """Compile a reference program and return its path; nothing to do when it is newer than its source."""
+    source, target = HERE / "reference" / f"{name}.c", HERE / "build" / name
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        target.parent.mkdir(exist_ok=True)
+        subprocess.run(["cc", "-O2", "-o", str(target), str(source)], check=True)
+    return target
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def server(command: list[str]) -> Iterator[dict[str, Any]]:
+    """Run a server on its CPU; yield its ready line (`port` in it); stop it by SIGTERM, with what it forked."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            ["taskset", "-c", str(SERVER_CPU), *command],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+            cwd=HERE.parent,
+        )
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            if not line:
+                errors.seek(0)
+                raise RuntimeError(f"{' '.join(command)} did not start: {errors.read()[-500:]}")
+            yield json.loads(line)
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=_STOP_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.communicate()
+
+
+def our_server(model: str, *options: str) -> list[str]:
+    """Return the command of one of our servers over TCP."""
+    return [sys.executable, "-m", "servers", "--model", model, "--transport", "tcp", *options]
+
+
+def reference_server() -> list[str]:
+    """Return the command of the C server on a free port."""
+    return [str(build("echo_server")), str(free_port())]
+
+
+def peer(module: str, *arguments: str) -> list[str]:
+    """Return the command of a program in `benchmarks/peers/`."""
+    return [sys.executable, "-m", f"benchmarks.peers.{module}", *arguments]
+
+
+def on_client_cpu(command: list[str], timeout_s: float = 60.0) -> str:
+    """Run a client on its CPU and return what it printed."""
+    pinned = ["taskset", "-c", str(CLIENT_CPU), *command]
+    done = subprocess.run(pinned, capture_output=True, text=True, timeout=timeout_s, cwd=HERE.parent, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed with {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
+    return done.stdout
+
+
+def reference_client(
+    port: int, seconds: float, *, connections: int = 64, payload: int = 64, raw: bool = False
+) -> float:
+    """Return the requests/s of the C client's closed load."""
+    options = [str(port), str(connections), str(payload), str(seconds), *(["raw"] if raw else [])]
+    return float(json.loads(on_client_cpu([str(build("echo_client")), *options]))["throughput_per_s"])
+
+
+def load_generator(port: int, seconds: float, *options: str) -> dict[str, Any]:
+    """Return the load record of our load generator."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "load.json"
+        url = f"tcp://127.0.0.1:{port}"
+        on_client_cpu([sys.executable, "-m", "loadgen", url, "--window", str(seconds), "--json", str(file), *options])
+        record: dict[str, Any] = json.loads(file.read_text())
+        return record
+
+
+def header(title: str) -> str:
+    """Return the first lines of a table: what, where, when, and on which CPUs."""
+    shared = " (the machine has one CPU: both share it)" if SERVER_CPU == CLIENT_CPU else ""
+    return (
+        f"### {title}\n\n{_cpu_model()}, {len(CPUS)} CPUs, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}; "
+        f"server on CPU {SERVER_CPU}, client on CPU {CLIENT_CPU}{shared}.\n"
+    )
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
