@@ -29,7 +29,7 @@ import time
 from contextlib import suppress
 
 from servers.config import LINGER_S
-from servers.contract import RESET, TIMED_OUT, Phase, StreamProtocol
+from servers.contract import CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, StreamProtocol
 from servers.service import Service
 from servers.signals import StopSignal
 
@@ -69,9 +69,9 @@ def _converse(connection: socket.socket, protocol: StreamProtocol, service: Serv
         reply = receive(buffer[:size])
         if reply:
             sendall(reply)
-        if protocol.phase is Phase.CLOSING:
+        if protocol.phase is CLOSING:
             return
-        if deadline_s is not None or protocol.phase is Phase.PARTIAL:
+        if deadline_s is not None or protocol.phase is PARTIAL:
             # A reply out of this chunk means that another message has begun in it.
             deadline_s = _limit_message(connection, protocol, service, None if reply else deadline_s)
 
@@ -81,7 +81,7 @@ def _limit_message(
 ) -> float | None:
     """Limit the next receive to what an unfinished message has left, or lift the limit; return the deadline."""
     timeout_s = service.config.message_timeout_s
-    if protocol.phase is Phase.OPEN or not timeout_s:
+    if protocol.phase is OPEN or not timeout_s:
         _limit_receive(connection, 0.0)
         return None
     now_s = time.monotonic()

@@ -68,6 +68,10 @@ class Phase(Enum):
     CLOSING = "done: send, then close"
 
 
+# Bound once: models and protocols compare with these for every chunk, and an attribute of an enum takes a look-up.
+OPEN, PARTIAL, CLOSING = Phase.OPEN, Phase.PARTIAL, Phase.CLOSING
+
+
 class Step(NamedTuple):
     """One request's share of a chunk: its reply, to be sent when the request's work is done."""
 

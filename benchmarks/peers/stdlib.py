@@ -5,6 +5,7 @@ the fork server stops accepting.
 """
 
 import json
+import os
 import socket
 import socketserver
 import sys
@@ -47,5 +48,5 @@ class ForkServer(socketserver.ForkingTCPServer):
 if __name__ == "__main__":
     kind = {"thread": ThreadServer, "fork": ForkServer}[sys.argv[1]]
     with kind(("127.0.0.1", 0), EchoHandler) as server:
-        print(json.dumps({"event": "ready", "port": server.server_address[1]}), flush=True)
+        print(json.dumps({"event": "ready", "port": server.server_address[1], "pid": os.getpid()}), flush=True)
         server.serve_forever()

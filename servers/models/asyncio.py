@@ -26,7 +26,7 @@ import socket
 from typing import cast
 
 from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
-from servers.contract import ABORTED, RESET, TIMED_OUT, Phase
+from servers.contract import ABORTED, CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT
 from servers.listener import Acceptor
 from servers.service import Service, receive_buffer
 
@@ -144,7 +144,7 @@ class _EchoConnection(asyncio.BufferedProtocol):
         reply = protocol.receive(self._buffer[:size])
         if reply:
             self._transport.write(reply)
-        if protocol.phase is not Phase.OPEN or self._timer is not None:
+        if protocol.phase is not OPEN or self._timer is not None:
             self._mind_phase(bool(reply))
 
     def eof_received(self) -> bool:
@@ -196,13 +196,13 @@ class _EchoConnection(asyncio.BufferedProtocol):
     def _mind_phase(self, answered: bool) -> None:
         """Close where the protocol wants it; start and stop the clock of an unfinished message."""
         phase = self._protocol.phase
-        if phase is Phase.CLOSING:
+        if phase is CLOSING:
             self._end(b"")
             return
-        if phase is Phase.OPEN or answered:
+        if phase is OPEN or answered:
             self._stop_timer()
         timeout_s = self._server.service.config.message_timeout_s
-        if phase is Phase.PARTIAL and self._timer is None and timeout_s:
+        if phase is PARTIAL and self._timer is None and timeout_s:
             self._timer = asyncio.get_running_loop().call_later(timeout_s, self._on_message_timeout)
 
     def _on_message_timeout(self) -> None:

@@ -23,7 +23,7 @@ import socket
 import time
 
 from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
-from servers.contract import ABORTED, RESET, TIMED_OUT, Octets, Phase
+from servers.contract import ABORTED, CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, Octets
 from servers.deadlines import Deadlines, Ticket
 from servers.listener import Acceptor
 from servers.service import Service, receive_buffer
@@ -133,7 +133,7 @@ class _Connection:
         reply = self._protocol.receive(self._loop.buffer[:size])
         if reply:
             self._send(reply)
-        if self._protocol.phase is not Phase.OPEN or self._message is not None:
+        if self._protocol.phase is not OPEN or self._message is not None:
             self._mind_phase(bool(reply))
 
     def drain(self) -> None:
@@ -151,12 +151,12 @@ class _Connection:
 
     def _mind_phase(self, answered: bool) -> None:
         """Close where the protocol wants it; start and stop the clock of an unfinished message."""
-        if self._protocol.phase is Phase.CLOSING:
+        if self._protocol.phase is CLOSING:
             self._end(b"")
             return
-        if self._protocol.phase is Phase.OPEN or answered:
+        if self._protocol.phase is OPEN or answered:
             self._void_message_deadline()
-        if self._protocol.phase is Phase.PARTIAL and self._message is None:
+        if self._protocol.phase is PARTIAL and self._message is None:
             self._message = self._loop.message_deadlines.set(self._on_message_timeout)
 
     def _on_message_timeout(self) -> None:

@@ -17,7 +17,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from servers.contract import MESSAGES, PROTOCOL_ERRORS, TRUNCATED, Octets, Phase, ProtocolFactory, Step, Tally
+from servers.contract import (
+    CLOSING,
+    MESSAGES,
+    OPEN,
+    PARTIAL,
+    PROTOCOL_ERRORS,
+    TRUNCATED,
+    Octets,
+    ProtocolFactory,
+    Step,
+    Tally,
+)
 from servers.wire._message import (
     ERROR,
     HEADER,
@@ -50,7 +61,7 @@ class TcpProtocol:
     __slots__ = ("_held", "_max_payload", "_needed", "_tally", "phase")
 
     def __init__(self, tally: Tally, max_payload: int = 1 << 20) -> None:
-        self.phase = Phase.OPEN
+        self.phase = OPEN
         self._tally = tally
         self._max_payload = max_payload
         self._held = bytearray()
@@ -58,7 +69,7 @@ class TcpProtocol:
 
     def receive(self, data: Octets) -> Octets:
         """Return the replies of all requests that `data` completes."""
-        if self.phase is Phase.OPEN and len(data) >= HEADER_BYTES:
+        if self.phase is OPEN and len(data) >= HEADER_BYTES:
             start, length = START.unpack_from(data)
             if start == REQUEST_START and length == len(data) - HEADER_BYTES and length <= self._max_payload:
                 reply = bytearray(data)
@@ -77,7 +88,7 @@ class TcpProtocol:
 
     def receive_eof(self) -> Octets:
         """End the connection; an unfinished message is dropped and counted."""
-        if self.phase is Phase.PARTIAL:
+        if self.phase is PARTIAL:
             self._tally[TRUNCATED] += 1
         self._end()
         return b""
@@ -87,10 +98,10 @@ class TcpProtocol:
         return self.receive_eof()
 
     def _receive_any(self, data: Octets) -> Octets:
-        if self.phase is Phase.CLOSING or not data:
+        if self.phase is CLOSING or not data:
             return b""
         self._held += data
-        self.phase = Phase.PARTIAL
+        self.phase = PARTIAL
         return self._answer_held() if len(self._held) >= self._needed else b""
 
     def _answer_held(self) -> Octets:
@@ -121,7 +132,7 @@ class TcpProtocol:
         held = self._held
         if size == len(held):
             self._held = bytearray()
-            self.phase = Phase.OPEN
+            self.phase = OPEN
             return held
         taken = held[:size]
         del held[:size]
@@ -138,5 +149,5 @@ class TcpProtocol:
         return encode(ERROR, sequence if magic == MAGIC else 0, reason.encode("ascii"))
 
     def _end(self) -> None:
-        self.phase = Phase.CLOSING
+        self.phase = CLOSING
         self._held = bytearray()
