@@ -48,9 +48,9 @@ def serve(model: ModuleType, protocol_factory: ProtocolFactory, config: ServerCo
     service = Service(config, protocol_factory, ledger, ledger.open(), stop, ready=lambda: _say(ready))
     try:
         model.serve_stream(service, [Acceptor(listener) for listener in listeners])
+        _say(stopped_line(ledger))
     finally:
         stop.restore()
-    _say(stopped_line(ledger))
     return 0
 
 

@@ -30,6 +30,7 @@ from servers.contract import CONNECTIONS, REFUSED, Tally
 log = logging.getLogger(__name__)
 
 _OUT_OF_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_BURST = 256
 _GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
 _SO_ATTACH_FILTER = 26
 _BPF_RETURN_CONSTANT = 0x06
@@ -126,6 +127,14 @@ class Acceptor:
         except OSError as error:  # it was reset while it waited: its owner will read that
             log.debug("connection gone before it was configured: %s", error)
         return connection
+
+    def burst(self, tally: Tally) -> Iterator[socket.socket]:
+        """Yield the connections that wait, a few hundred a turn: a flood must not stop those that are served."""
+        for _ in range(_BURST):
+            connection = self.accept(tally)
+            if connection is None:
+                return
+            yield connection
 
     def drain(self, tally: Tally) -> Iterator[socket.socket]:
         """Let nobody in any more, then yield what the queue still holds; the caller closes the acceptor."""

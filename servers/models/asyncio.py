@@ -76,11 +76,7 @@ class _Server:
         loop.remove_reader(stop.fileno())
 
     def _accept(self) -> None:
-        # As many a turn as asyncio's own servers take: a flood of connects must not stop those that are there.
-        for _ in range(self.service.config.backlog):
-            connection = self._acceptor.accept(self.service.tally)
-            if connection is None:
-                return
+        for connection in self._acceptor.burst(self.service.tally):
             self._adopt(connection)
 
     def _adopt(self, connection: socket.socket) -> None:

@@ -83,7 +83,7 @@ class _Loop:
             connection.close()
 
     def accept(self, acceptor: Acceptor) -> None:
-        while (connection := acceptor.accept(self.service.tally)) is not None:
+        for connection in acceptor.burst(self.service.tally):
             self.add(connection)
 
     def add(self, connection: socket.socket) -> None:
@@ -139,11 +139,12 @@ class _Connection:
     def drain(self) -> None:
         """Answer what has arrived, then end."""
         self._rest_only = True
-        while self in self._loop.connections and not self._ending and len(self._backlog) < WRITE_HIGH_WATER_BYTES:
+        while not self._ending and len(self._backlog) < WRITE_HIGH_WATER_BYTES:
             self._on_readable(_READ)
 
     def close(self) -> None:
         """Close the socket and forget the connection."""
+        self._ending = True
         self._void_message_deadline()
         self._loop.connections.discard(self)
         self._loop.selector.unregister(self._socket)
@@ -153,6 +154,7 @@ class _Connection:
         """Close where the protocol wants it; start and stop the clock of an unfinished message."""
         if self._protocol.phase is CLOSING:
             self._end(b"")
+        if self._ending:
             return
         if self._protocol.phase is OPEN or answered:
             self._void_message_deadline()
@@ -197,7 +199,9 @@ class _Connection:
             self._shut_down()
             return
         self._watch()
-        if events & _READ:
+        if self._rest_only and len(self._backlog) <= WRITE_LOW_WATER_BYTES:
+            self.drain()
+        elif events & _READ:
             self._on_readable(events)
 
     def _watch(self) -> None:
@@ -215,7 +219,7 @@ class _Connection:
 
     def _end(self, farewell: Octets) -> None:
         """Nothing more will be answered: flush, shut down, linger, close."""
-        if self._ending or self not in self._loop.connections:
+        if self._ending:
             return
         self._ending = True
         self._void_message_deadline()

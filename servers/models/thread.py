@@ -44,7 +44,7 @@ def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
     while not service.stop.requested:
         poller.poll()
         service.stop.clear()
-        while not service.stop.requested and (connection := acceptor.accept(service.tally)) is not None:
+        for connection in acceptor.burst(service.tally):
             threads.start(connection)
     for connection in acceptor.drain(service.tally):
         threads.start(connection)
