@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 SERVER_SCHEMA = "echobench.server/1"
 LIST_SCHEMA = "echobench.list/1"
@@ -279,10 +279,16 @@ class ServerOutcome(TypedDict):
 
 
 class Memory(TypedDict):
-    """Proportional set size of the server's tree: ready without load, then with all connections up."""
+    """Proportional set size of the server's tree: ready without load, then with all connections up.
+
+    The `own` figures leave out the pages of files, which a program outside the tree may share; `bytes_per_connection`
+    is the growth of those.
+    """
 
     baseline_pss_bytes: int | None
     connected_pss_bytes: int | None
+    baseline_own_pss_bytes: NotRequired[int | None]
+    connected_own_pss_bytes: NotRequired[int | None]
     bytes_per_connection: float | None
 
 

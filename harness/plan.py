@@ -1,0 +1,199 @@
+"""Plans: what to measure, read from TOML and checked before anything is started.
+
+    name = "quick"          rounds = 3          seed = 1
+    [defaults]              one value a key
+    [matrix]                one value or a list of values a key; the scenarios are the product
+    [servers.NAME]          command = [...], transports = [...]: a server that is not ours, used as model = "NAME"
+
+A mistake in a plan would otherwise show after minutes, or never, so every key and value is checked at once, and an
+error names the key, its place, what is allowed, and what was probably meant.
+
+`model = "all"` and `transport = "all"` stand for what this machine offers; they are replaced by names at reading, so
+that a stored plan says what was measured. A named model that is unavailable is an error with its reason. Combinations
+that a foreign server does not speak are left out of the product, and listed in `left_out`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.catalogue import Catalogue, Choice
+from harness.matrix import ALL, ForeignServer, key_values, scenario_product
+from harness.plan_errors import PlanError, checked, meant, refuse_unknown, require_available
+from harness.scenario import Scenario, whole_number
+
+PLANS_FOLDER = Path(__file__).resolve().parent / "plans"
+MAX_ROUNDS = 1_000
+TOP_KEYS = ("name", "rounds", "seed", "defaults", "matrix", "servers")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked plan. `document` is its stored form: as read, with "all" and narrowing resolved."""
+
+    name: str
+    rounds: int
+    seed: int
+    scenarios: Mapping[str, Scenario]
+    servers: Mapping[str, ForeignServer]
+    left_out: tuple[str, ...]
+    document: dict[str, Any]
+
+    def order(self) -> list[tuple[str, int]]:
+        """Return (scenario, round) in the order of measuring: every round has its own seeded shuffle."""
+        order = []
+        for number in range(1, self.rounds + 1):
+            names = list(self.scenarios)
+            random.Random(f"{self.seed}/{number}").shuffle(names)
+            order += [(name, number) for name in names]
+        return order
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """What the command line takes out of a plan; None leaves it as it is."""
+
+    models: tuple[str, ...] | None = None
+    transports: tuple[str, ...] | None = None
+    rounds: int | None = None
+
+
+def plan_names() -> list[str]:
+    """Return the names of the plans that come with the harness."""
+    return sorted(path.stem for path in PLANS_FOLDER.glob("*.toml"))
+
+
+def find_plan(name_or_path: str) -> Path:
+    """Return the file of a plan, given by the name of one of ours or by its path; raises PlanError."""
+    path = Path(name_or_path)
+    if name_or_path in plan_names():
+        return PLANS_FOLDER / f"{name_or_path}.toml"
+    if path.is_file():
+        return path
+    raise PlanError(
+        f"there is no plan {name_or_path!r}{meant(name_or_path, plan_names())}: "
+        f"give the path of a file, or one of {', '.join(plan_names())}"
+    )
+
+
+def read_plan_file(path: Path) -> dict[str, Any]:
+    """Return a plan's document unchecked; raises PlanError where it can't be read or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanError(f"{path} can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} is no TOML: {error}") from error
+
+
+def make_plan(document: object, source: str, catalogue: Catalogue, narrowing: Narrowing = Narrowing()) -> Plan:
+    """Check a plan's document, narrow it, and make its scenarios.
+
+    `source` is what errors call the plan. Raises PlanError.
+    """
+    try:
+        return _make_plan(document, catalogue, narrowing)
+    except PlanError as error:
+        raise PlanError(f"{source}: {error}") from None
+
+
+def _make_plan(document: object, catalogue: Catalogue, narrowing: Narrowing) -> Plan:
+    if not isinstance(document, dict):
+        raise PlanError(f"a plan is a table of keys, not {document!r}")
+    refuse_unknown(document, TOP_KEYS, "the top level")
+    name = checked("name", document.get("name"), _plan_name, "the top level")
+    rounds = checked("rounds", document.get("rounds", 1), whole_number(1, MAX_ROUNDS), "the top level")
+    seed = checked("seed", document.get("seed", 1), whole_number(0, 2**63 - 1), "the top level")
+    servers = _foreign_servers(_table(document, "servers", "the top level"), catalogue)
+    values = key_values(_table(document, "defaults", "the top level"), _table(document, "matrix", "the top level"))
+    values["model"] = _models(values["model"], catalogue, servers, narrowing.models)
+    values["transport"] = _transports(values["transport"], catalogue, narrowing.transports)
+    if narrowing.rounds is not None:
+        rounds = checked("--rounds", narrowing.rounds, whole_number(1, MAX_ROUNDS), "the command line")
+    scenarios, left_out = scenario_product(values, servers)
+    resolved = _resolved(document, rounds, values)
+    return Plan(name, rounds, seed, scenarios, servers, tuple(left_out), resolved)
+
+
+def _plan_name(value: object) -> str:
+    if isinstance(value, str) and NAME.fullmatch(value):
+        return value
+    raise ValueError("a name of letters, digits, '.', '_' and '-' (it becomes part of a folder's name)")
+
+
+def _table(document: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any]:
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise PlanError(f"{name} in {place} is {table!r}; it must be a table, written [{name}]")
+    return table
+
+
+def _foreign_servers(tables: Mapping[str, Any], catalogue: Catalogue) -> dict[str, ForeignServer]:
+    servers = {}
+    for name, table in tables.items():
+        place = f"[servers.{name}]"
+        if not isinstance(table, dict):
+            raise PlanError(f"{name} in [servers] is {table!r}; it must be a table, written {place}")
+        if not NAME.fullmatch(name) or name == ALL or name in (choice.name for choice in catalogue.models):
+            raise PlanError(f"{place} can't have this name: it is taken, or no plain word")
+        refuse_unknown(table, ("command", "transports"), place)
+        command = checked("command", table.get("command"), _texts, place)
+        transports = checked("transports", table.get("transports", ["tcp"]), _texts, place)
+        for transport in transports:
+            require_available(transport, catalogue.transports, "transport", place)
+        servers[name] = ForeignServer(command, transports)
+    return servers
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, list) and value and all(isinstance(text, str) and text for text in value):
+        return tuple(value)
+    raise ValueError("a list of texts, not empty")
+
+
+def _models(
+    given: list[str], catalogue: Catalogue, servers: Mapping[str, ForeignServer], only: tuple[str, ...] | None
+) -> list[str]:
+    foreign = [Choice(name, "", available=True, reason=None) for name in servers]
+    models = _narrowed(_available(catalogue.models) if given == [ALL] else given, only, "--models")
+    for model in models:
+        require_available(model, [*catalogue.models, *foreign], "model", "[matrix]")
+    return models
+
+
+def _transports(given: list[str], catalogue: Catalogue, only: tuple[str, ...] | None) -> list[str]:
+    transports = _narrowed(_available(catalogue.transports) if given == [ALL] else given, only, "--transports")
+    for transport in transports:
+        require_available(transport, catalogue.transports, "transport", "[matrix]")
+    return transports
+
+
+def _available(choices: Iterable[Choice]) -> list[str]:
+    return [choice.name for choice in choices if choice.available]
+
+
+def _narrowed(names: list[str], only: tuple[str, ...] | None, flag: str) -> list[str]:
+    if only is None:
+        return names
+    for name in only:
+        if name not in names:
+            raise PlanError(
+                f"{flag} names {name!r}{meant(name, names)}, which the plan does not hold: {', '.join(names)}"
+            )
+    return [name for name in names if name in only]
+
+
+def _resolved(document: Mapping[str, Any], rounds: int, values: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Return the document with "all" replaced by names and with what the command line left of it."""
+    names = {"model": values["model"], "transport": values["transport"]}
+    resolved = {**document, "rounds": rounds, "matrix": {**document.get("matrix", {}), **names}}
+    if "defaults" in document:
+        resolved["defaults"] = {key: value for key, value in document["defaults"].items() if key not in names}
+    return resolved

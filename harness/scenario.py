@@ -1,0 +1,166 @@
+"""A scenario: everything that is chosen about one measurement, and the rules of each choice.
+
+`KEYS` is the one list of what a plan may say. Each key knows how its value is checked and stored; a rule returns the
+value in its stored form and raises ValueError with what is allowed. The harness adds nothing to a scenario that is not
+in this table, so the scenario stored with a cell tells all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.pinning import parse_pin
+from harness.schema import Load
+
+MAX_CONNECTIONS = 100_000
+MAX_PAYLOAD_BYTES = 1_048_576
+MAX_PIPELINE = 10_000
+MAX_WORKERS = 1_024
+MAX_DURATION_S = 3_600
+# Flags of `python -m servers` that the harness sets itself, each from its own place in the plan.
+FLAGS_WITH_A_KEY = {"--model": "model", "--transport": "transport", "--workers": "workers"}
+FLAGS_OF_THE_HARNESS = {"--host", "--port", "--list", "--json"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One combination of a plan's matrix; the field names are the plan's keys.
+
+    `pin` is as planned until a run resolves it to CPUs, `SERVER:LOADGEN`, or leaves it at `none`.
+    """
+
+    model: str
+    transport: str
+    connections: int
+    payload: str
+    loads: tuple[str, ...]
+    warmup_s: float
+    window_s: float
+    timeout_s: float
+    mode: str
+    pipeline: int
+    work: str
+    pin: str
+    python: str | None
+    workers: int | None
+    options: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the stored form, of JSON's types alone."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+Rule = Callable[[object], Any]
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a plan: the rule of its value and what it is when the plan is silent (None: nothing)."""
+
+    rule: Rule
+    default: Any = None
+    required: bool = False
+
+
+def _name(value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError("a name in quotes")
+
+
+def whole_number(least: int, most: int) -> Rule:
+    """Return the rule of whole numbers in a range, both ends included."""
+
+    def rule(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        raise ValueError(f"a whole number from {least} to {most:,}")
+
+    return rule
+
+
+def _seconds(*, zero: bool) -> Rule:
+    def rule(value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            seconds = float(value)
+            if 0 < seconds <= MAX_DURATION_S or (zero and seconds == 0):
+                return seconds
+        raise ValueError(f"seconds, {'0 or more' if zero else 'more than 0'}, up to {MAX_DURATION_S:,}")
+
+    return rule
+
+
+def _only(single: str) -> Rule:
+    def rule(value: object) -> str:
+        if value == single:
+            return single
+        raise ValueError(f'only "{single}"')
+
+    return rule
+
+
+def _default_python(value: object) -> None:
+    """Take the interpreter that runs the harness, which is stored as none named."""
+    if value != "default":
+        raise ValueError('only "default", the interpreter that runs echobench')
+
+
+def _payload(value: object) -> str:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and text.isascii() and text.isdecimal() and int(text) <= MAX_PAYLOAD_BYTES:
+        return str(int(text))
+    raise ValueError(f'a number of bytes from 0 to {MAX_PAYLOAD_BYTES:,}, as "64"')
+
+
+def _loads(value: object) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value
+    allowed = 'a list of loads, each "closed", "open:RATE" or "open:RATE:constant" (RATE in requests/s, more than 0)'
+    if not isinstance(texts, list) or not texts:
+        raise ValueError(allowed)
+    try:
+        return tuple(str(Load.parse(text)) for text in texts)
+    except (ValueError, AttributeError):  # not a load, or not a text
+        raise ValueError(allowed) from None
+
+
+def _pin(value: object) -> str:
+    try:
+        if isinstance(value, str):
+            parse_pin(value)
+            return value
+    except ValueError:
+        pass  # told below, in the same words as for a value that is no text
+    raise ValueError('"auto", "none" or "SERVER:LOADGEN" with the numbers of CPUs, as "0:1" or "0,1:2-3"')
+
+
+def _options(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(flag, str) for flag in value):
+        raise ValueError('a list of texts, as ["--backlog", "128"]')
+    for flag in (part.partition("=")[0] for part in value):
+        if flag in FLAGS_WITH_A_KEY:
+            raise ValueError(f'flags of the servers, but {flag} has a key of its own, "{FLAGS_WITH_A_KEY[flag]}"')
+        if flag in FLAGS_OF_THE_HARNESS:
+            raise ValueError(f"flags of the servers, but {flag} is set by the harness")
+    return tuple(value)
+
+
+KEYS: Mapping[str, Key] = {
+    "model": Key(_name, required=True),
+    "transport": Key(_name, required=True),
+    "connections": Key(whole_number(1, MAX_CONNECTIONS), 64),
+    "payload": Key(_payload, "64"),
+    "loads": Key(_loads, ("closed",)),
+    "warmup_s": Key(_seconds(zero=True), 1.0),
+    "window_s": Key(_seconds(zero=False), 5.0),
+    "timeout_s": Key(_seconds(zero=False), 1.0),
+    "mode": Key(_only("persistent"), "persistent"),
+    "pipeline": Key(whole_number(1, MAX_PIPELINE), 1),
+    "work": Key(_only("echo"), "echo"),
+    "pin": Key(_pin, "auto"),
+    "python": Key(_default_python, None),
+    "workers": Key(whole_number(1, MAX_WORKERS), None),
+    "options": Key(_options, ()),
+}

@@ -1,0 +1,211 @@
+"""The verdict of a window: what kept its throughput from being higher, and every doubt about its figures.
+
+Pure functions: figures in, an enum member and warnings out.
+
+`limited_by` is the first of these that holds; the order matters, since a saturated generator makes a server look idle:
+
+1. generator: it was busy 90 % of the window. Throughput is a lower bound then, and no statement about the server.
+2. server: it had work to do (closed load, or an open one whose schedule was missed) and either its CPUs were idle less
+   than 10 % of the time they had, or one of its threads ran at least 90 % of it. The time they had is the window less
+   what the hypervisor took: by the wall clock, saturated servers on a virtual machine read anything from 0.64 to 0.91.
+3. concurrency: closed load and neither side at its limit: more connections would give more.
+4. offered load: open load, and everything went out in time and came back.
+5. undetermined, also where the figures that a rule needs could not be had.
+
+Warnings of the load generator and of the harness are merged by kind: the generator's own comes first, since it has
+seen the single requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from harness.schema import (
+    GENERATOR_BUSY,
+    JAIN_FAIR,
+    SAMPLES_NEEDED,
+    LimitedBy,
+    LoadWindow,
+    WarningKind,
+    WarningRecord,
+    total_errors,
+    warning,
+)
+
+SERVER_IDLE = 0.1
+THREAD_BUSY = 0.9
+ACHIEVED = 0.99
+LATENESS_OF_RESPONSE = 0.1
+LATENESS_NS = 1_000_000
+STEAL = 0.05
+PAUSES_OF_WINDOW = 0.01
+PAUSE_OF_P99 = 0.5
+CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the machine gave to the two sides in a window; None where it can't be had.
+
+    `idle_fraction` is of the CPUs that the server may use, `busiest_thread_share` is the server's busiest thread, both
+    as parts of the window less stolen time. `steal_fraction` is the worse of the two sides. `kernel_drops` holds the
+    kernel's counters of what it dropped.
+    """
+
+    idle_fraction: float | None
+    busiest_thread_share: float | None
+    steal_fraction: float | None
+    kernel_drops: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ServerLife:
+    """What is known of the server's whole life, beside all windows."""
+
+    transport: str
+    requests_total: int
+    messages: int | None
+    died: bool
+
+
+def limited_by(window: LoadWindow, resources: Resources) -> LimitedBy:
+    """Return what kept a window's throughput from being higher."""
+    closed = window["load"] == CLOSED
+    missed = schedule_missed(window) is not None
+    if window["busy_fraction"] >= GENERATOR_BUSY:
+        return LimitedBy.GENERATOR
+    saturated = _server_saturated(resources)
+    if saturated and (closed or missed):
+        return LimitedBy.SERVER
+    if closed:
+        return LimitedBy.UNDETERMINED if saturated is None else LimitedBy.CONCURRENCY
+    if not missed and not window["unanswered"]:
+        return LimitedBy.OFFERED_LOAD
+    return LimitedBy.UNDETERMINED
+
+
+def _server_saturated(resources: Resources) -> bool | None:
+    """Tell whether the server could not do more; None where neither figure says so and one is missing."""
+    idle, busiest = resources.idle_fraction, resources.busiest_thread_share
+    if (idle is not None and idle < SERVER_IDLE) or (busiest is not None and busiest >= THREAD_BUSY):
+        return True
+    return None if idle is None or busiest is None else False
+
+
+def merged_warnings(window: LoadWindow, resources: Resources, life: ServerLife) -> list[WarningRecord]:
+    """Return all warnings of a window, one of each kind, in the order of the kinds."""
+    own = [rule(window) for rule in WINDOW_RULES]
+    own += [steal(resources), kernel_drops(resources), count_mismatch(life), server_died(life)]
+    by_kind: dict[str, WarningRecord] = {}
+    for record in _present([*window["warnings"], *own]):
+        by_kind.setdefault(record["kind"], record)
+    order = {kind.value: number for number, kind in enumerate(WarningKind)}
+    return sorted(by_kind.values(), key=lambda record: order.get(record["kind"], len(order)))
+
+
+def _present(records: Iterable[WarningRecord | None]) -> Iterable[WarningRecord]:
+    return (record for record in records if record is not None)
+
+
+def schedule_missed(window: LoadWindow) -> WarningRecord | None:
+    """Doubt an open window that the server, or the generator itself, did not keep up with."""
+    if window["load"] == CLOSED:
+        return None
+    achieved = window["achieved"]
+    if achieved is not None and achieved < ACHIEVED:
+        return warning(WarningKind.SCHEDULE_MISSED, achieved=achieved)
+    lateness = window["send_lateness_ns"] and window["send_lateness_ns"]["p99"]
+    response = window["response_time_ns"]["p50"]
+    if not isinstance(lateness, int | float) or not isinstance(response, int | float):
+        return None
+    if lateness > LATENESS_NS and lateness > LATENESS_OF_RESPONSE * response:
+        return warning(WarningKind.SCHEDULE_MISSED, p99_send_lateness_ns=lateness, p50_response_time_ns=response)
+    return None
+
+
+def errors(window: LoadWindow) -> WarningRecord | None:
+    """Doubt a window in which anything failed."""
+    return warning(WarningKind.ERRORS, **window["errors"]) if total_errors(window["errors"]) else None
+
+
+def unanswered(window: LoadWindow) -> WarningRecord | None:
+    """Doubt a window whose requests were not all answered."""
+    count = window["unanswered"]
+    return warning(WarningKind.UNANSWERED, unanswered=count, due=window["due"]) if count else None
+
+
+def stalled_connections(window: LoadWindow) -> WarningRecord | None:
+    """Doubt a window in which a connection had no reply."""
+    count = window["fairness"]["stalled_connections"]
+    return warning(WarningKind.STALLED_CONNECTIONS, connections=count) if count else None
+
+
+def unfair(window: LoadWindow) -> WarningRecord | None:
+    """Doubt a window in which some connections were served much more than others."""
+    jain = window["fairness"]["jain"]
+    if jain is None or jain >= JAIN_FAIR:
+        return None
+    fairness = window["fairness"]
+    return warning(WarningKind.UNFAIR, jain=jain, least_replies=fairness["min"], most_replies=fairness["max"])
+
+
+def pauses(window: LoadWindow) -> WarningRecord | None:
+    """Doubt a window whose tail the machine may have set, not the server."""
+    found = window["pauses"]
+    p99 = window["response_time_ns"]["p99"]
+    much = found["total_ns"] > PAUSES_OF_WINDOW * window["window_s"] * 1e9
+    long = isinstance(p99, int | float) and found["max_ns"] > PAUSE_OF_P99 * p99
+    if not much and not long:
+        return None
+    return warning(WarningKind.PAUSES, count=found["count"], total_ns=found["total_ns"], longest_ns=found["max_ns"])
+
+
+def short(window: LoadWindow) -> WarningRecord | None:
+    """Doubt a window with too few samples for a p99."""
+    samples = window["response_time_ns"]["count"] + window["unanswered"]
+    if samples >= SAMPLES_NEEDED["p99"]:
+        return None
+    return warning(WarningKind.SHORT, samples=samples, needed_for_p99=SAMPLES_NEEDED["p99"])
+
+
+WINDOW_RULES: tuple[Callable[[LoadWindow], WarningRecord | None], ...] = (
+    schedule_missed,
+    errors,
+    unanswered,
+    stalled_connections,
+    unfair,
+    pauses,
+    short,
+)
+
+
+def steal(resources: Resources) -> WarningRecord | None:
+    """Doubt a window in which the hypervisor took more than 5 % of the CPUs of either side."""
+    fraction = resources.steal_fraction
+    return warning(WarningKind.STEAL, fraction=fraction) if fraction is not None and fraction > STEAL else None
+
+
+def kernel_drops(resources: Resources) -> WarningRecord | None:
+    """Doubt a window in which the kernel dropped anything."""
+    lost = {name: count for name, count in resources.kernel_drops.items() if count > 0}
+    return warning(WarningKind.KERNEL_DROPS, **lost) if lost else None
+
+
+def count_mismatch(life: ServerLife) -> WarningRecord | None:
+    """Doubt all windows of a server that counted other messages than the generator sent requests.
+
+    Over UDP requests may be lost on the way, so only more than were sent is wrong. A server that does not count, or
+    did not live to tell, can't be compared.
+    """
+    if life.messages is None:
+        return None
+    wrong = life.messages > life.requests_total if life.transport == "udp" else life.messages != life.requests_total
+    if not wrong:
+        return None
+    return warning(WarningKind.COUNT_MISMATCH, server_messages=life.messages, requests_total=life.requests_total)
+
+
+def server_died(life: ServerLife) -> WarningRecord | None:
+    """Doubt all windows of a server that ended before it was told to."""
+    return warning(WarningKind.SERVER_DIED) if life.died else None

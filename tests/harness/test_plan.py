@@ -1,0 +1,198 @@
+"""Plans: what is read, what is refused, and with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.plan import Narrowing, find_plan, make_plan, plan_names, read_plan_file
+from harness.plan_errors import PlanError
+from tests.harness.programs import catalogue, small_document, small_plan
+
+
+def refusal(**changes: Any) -> str:
+    """Return the sentence with which a plan is refused."""
+    with pytest.raises(PlanError) as refused:
+        small_plan(**changes)
+    sentence = str(refused.value)
+    assert sentence.startswith("small.toml: ")
+    assert "\n" not in sentence
+    return sentence
+
+
+def changed(table: str, **keys: Any) -> dict[str, Any]:
+    """Return a table of the small plan with other keys."""
+    return {table: {**small_document()[table], **keys}}
+
+
+def test_every_plan_that_comes_with_the_harness_can_be_read() -> None:
+    assert "quick" in plan_names()
+    for name in plan_names():
+        document = read_plan_file(find_plan(name))
+        assert document["name"] == name
+
+
+def test_the_quick_plan_is_five_models_and_three_rounds() -> None:
+    document = read_plan_file(find_plan("quick"))
+    assert (len(document["matrix"]["model"]), document["rounds"]) == (5, 3)
+
+
+def test_what_the_plan_does_not_say_is_the_default() -> None:
+    (scenario,) = small_plan().scenarios.values()
+    assert (scenario.payload, scenario.pipeline, scenario.timeout_s, scenario.workers) == ("64", 1, 1.0, None)
+
+
+def test_the_scenarios_are_the_product_of_the_matrix() -> None:
+    plan = small_plan(**changed("matrix", model=["good", "noisy"], connections=[1, 2], loads=["closed", ["open:5"]]))
+    assert len(plan.scenarios) == 8
+    names = list(plan.scenarios)
+    assert names[0] == "good-tcp-connections_1-loads_closed"
+    assert names[-1] == "noisy-tcp-connections_2-loads_open_5"
+    assert plan.scenarios[names[-1]].loads == ("open:5",)
+
+
+def test_the_matrix_takes_the_place_of_a_default() -> None:
+    plan = small_plan(**changed("matrix", connections=[8]))
+    assert [scenario.connections for scenario in plan.scenarios.values()] == [8]
+
+
+def test_all_stands_for_what_is_available_and_is_stored_as_names() -> None:
+    plan = small_plan(**changed("matrix", model="all"))
+    models = plan.document["matrix"]["model"]
+    assert models == [choice.name for choice in catalogue().models if choice.available]
+    assert "absent" not in models
+
+
+def test_a_stored_plan_makes_the_same_plan_again() -> None:
+    plan = small_plan(**changed("matrix", model="all"))
+    assert make_plan(plan.document, "the stored plan", catalogue()) == plan
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"round": 3}, ["the top level", "'round'", "did you mean 'rounds'?"]),
+        ({"rounds": 0}, ["rounds in the top level is 0", "a whole number from 1"]),
+        ({"name": "../x"}, ["name in the top level is '../x'", "letters"]),
+        ({"name": None}, ["name in the top level is missing"]),
+        ({"matrix": 5}, ["matrix in the top level is 5", "[matrix]"]),
+        ({"matrix": {"transport": ["tcp"]}}, ["[matrix] lacks the key 'model'", '"all"']),
+        (changed("defaults", windows_s=1), ["[defaults] has no key 'windows_s'", "did you mean 'window_s'?"]),
+        (changed("matrix", conections=[1]), ["[matrix] has no key 'conections'", "did you mean 'connections'?"]),
+        (changed("defaults", connections=0), ["connections in [defaults] is 0", "from 1 to 100,000"]),
+        (changed("defaults", connections=True), ["connections in [defaults] is True"]),
+        (changed("matrix", connections=[1, "2"]), ["connections in [matrix] is '2'"]),
+        (changed("matrix", connections=[]), ["connections in [matrix] is an empty list"]),
+        (changed("matrix", connections=[4, 4]), ["connections in [matrix] holds 4 twice"]),
+        (changed("defaults", window_s=0), ["window_s in [defaults] is 0", "more than 0"]),
+        (changed("defaults", warmup_s=-1), ["warmup_s in [defaults] is -1", "0 or more"]),
+        (changed("defaults", window_s=float("inf")), ["window_s in [defaults] is inf"]),
+        (changed("defaults", loads=["open:0"]), ["loads in [defaults]", '"open:RATE"']),
+        (changed("defaults", loads=[3]), ["loads in [defaults] is [3]"]),
+        (changed("defaults", payload="1-9"), ["payload in [defaults] is '1-9'", "a number of bytes"]),
+        (changed("defaults", payload=9_999_999), ["payload in [defaults] is 9999999", "1,048,576"]),
+        (changed("defaults", pin="0"), ["pin in [defaults] is '0'", '"0:1"']),
+        (changed("defaults", pin="a:b"), ["pin in [defaults] is 'a:b'"]),
+        (changed("defaults", mode="churn"), ["mode in [defaults] is 'churn'", 'only "persistent"']),
+        (changed("defaults", work="cpu:1ms"), ["work in [defaults]", 'only "echo"']),
+        (changed("defaults", python="3.14"), ["python in [defaults]", 'only "default"']),
+        (changed("defaults", options=["--port", "1"]), ["options in [defaults]", "--port is set by the harness"]),
+        (changed("defaults", options=["--workers=3"]), ["--workers has a key of its own"]),
+        (changed("defaults", options="--backlog 1"), ["options in [defaults]", "a list of texts"]),
+        (changed("matrix", model=["god"]), ["unknown model 'god'", "did you mean 'good'?", "there are good,"]),
+        (changed("matrix", model=["absent"]), ["model 'absent'", "not available here: it needs a moon"]),
+        (changed("matrix", transport=["tcpp"]), ["unknown transport 'tcpp'", "did you mean 'tcp'?"]),
+    ],
+)
+def test_a_mistake_is_told_with_its_key_its_place_and_what_is_allowed(
+    changes: dict[str, Any], words: list[str]
+) -> None:
+    sentence = refusal(**changes)
+    assert [word for word in words if word not in sentence] == [], sentence
+
+
+def foreign(**table: Any) -> dict[str, Any]:
+    """Return the changes that make a foreign server a model."""
+    server = {"command": ["node", "echo.js"], **table}
+    return {"servers": {"mine": server}, **changed("matrix", model=["good", "mine"], transport=["tcp", "udp"])}
+
+
+def test_a_foreign_server_is_a_model_where_it_speaks_the_transport() -> None:
+    plan = small_plan(**foreign())
+    assert list(plan.scenarios) == ["good-tcp", "good-udp", "mine-tcp"]
+    assert plan.servers["mine"].command == ("node", "echo.js")
+    assert plan.left_out == ("mine-udp: [servers.mine] does not speak udp",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (foreign(command=[]), ["command in [servers.mine] is []"]),
+        (foreign(command="node"), ["command in [servers.mine] is 'node'", "a list of texts"]),
+        (foreign(transports=["tpc"]), ["[servers.mine] names the unknown transport 'tpc'"]),
+        (foreign(transport=["tcp"]), ["[servers.mine] has no key 'transport'", "did you mean 'transports'?"]),
+        ({"servers": {"good": {"command": ["x"]}}}, ["[servers.good] can't have this name"]),
+        ({"servers": {"mine": 3}}, ["mine in [servers] is 3"]),
+        ({**foreign(), **changed("matrix", model=["mine"], workers=[2])}, ["[servers.mine] takes none"]),
+        ({**foreign(), **changed("matrix", model=["mine"], transport=["udp"])}, ["nothing is left to measure"]),
+    ],
+)
+def test_a_mistake_about_a_foreign_server_is_told(changes: dict[str, Any], words: list[str]) -> None:
+    sentence = refusal(**changes)
+    assert [word for word in words if word not in sentence] == [], sentence
+
+
+def test_the_command_line_narrows_a_plan() -> None:
+    narrowing = Narrowing(models=("noisy",), transports=("tcp",), rounds=1)
+    plan = small_plan(narrowing, **changed("matrix", model=["good", "noisy"]))
+    assert plan.order() == [("noisy-tcp", 1)]
+    assert plan.document["rounds"] == 1
+    assert plan.document["matrix"]["model"] == ["noisy"]
+
+
+@pytest.mark.parametrize(
+    ("narrowing", "words"),
+    [
+        (Narrowing(models=("noisy",)), ["--models names 'noisy'", "does not hold"]),
+        (Narrowing(transports=("ws",)), ["--transports names 'ws'"]),
+        (Narrowing(rounds=0), ["--rounds in the command line is 0"]),
+    ],
+)
+def test_what_a_plan_does_not_hold_can_not_be_chosen(narrowing: Narrowing, words: list[str]) -> None:
+    sentence = refusal(narrowing=narrowing)
+    assert [word for word in words if word not in sentence] == [], sentence
+
+
+def test_an_unavailable_model_that_is_narrowed_away_does_no_harm() -> None:
+    plan = small_plan(Narrowing(models=("good",)), **changed("matrix", model=["good", "absent"]))
+    assert list(plan.scenarios) == ["good-tcp"]
+
+
+def test_every_round_holds_every_scenario_in_an_order_of_its_own_that_the_seed_fixes() -> None:
+    models = ["good", "noisy", "silent", "garbage", "fragile", "stubborn"]
+    plan = small_plan(**changed("matrix", model=models))
+    rounds = [[name for name, round_ in plan.order() if round_ == number] for number in (1, 2, 3)]
+    assert all(sorted(names) == sorted(plan.scenarios) for names in rounds)
+    assert [round_ for _, round_ in plan.order()] == sorted(round_ for _, round_ in plan.order())
+    assert len({tuple(names) for names in rounds}) == 3
+    assert small_plan(**changed("matrix", model=models)).order() == plan.order()
+    assert small_plan(**changed("matrix", model=models), seed=8).order() != plan.order()
+
+
+def test_an_unknown_plan_is_told_with_those_there_are() -> None:
+    with pytest.raises(PlanError, match=r"no plan 'quik' \(did you mean 'quick'\?\)"):
+        find_plan("quik")
+
+
+def test_a_file_that_is_no_toml_is_told_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text("name = 'x'\nrounds = = 3\n", encoding="utf-8")
+    with pytest.raises(PlanError, match=r"broken\.toml is no TOML: .*line 2"):
+        read_plan_file(path)
+
+
+def test_a_folder_is_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="can't be read: Is a directory"):
+        read_plan_file(tmp_path)
