@@ -108,4 +108,8 @@ def raise_descriptor_limit() -> None:
 
 
 def _say(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
+    try:
+        print(json.dumps(line), flush=True)
+    except BrokenPipeError:  # whoever started the server has gone; that is no reason to end otherwise than it should
+        log.warning("nobody reads the %s line: standard output is closed", line["event"])
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -31,6 +31,7 @@ from servers.listener import Acceptor
 from servers.service import Service, receive_buffer
 
 SUMMARY = "one thread, an asyncio event loop"
+_CHUNKS_A_TURN = 64  # of one connection while the server drains: a peer that floods must not hold up the others
 
 
 def parallelism(_config: ServerConfig) -> int | None:
@@ -92,7 +93,7 @@ class _Server:
         for connection in list(self.connections):
             connection.drain()
         await self._until_empty(self.service.stop.remaining_s())
-        self.service.tally[ABORTED] += len(self.connections)
+        self.service.tally[ABORTED] += sum(not connection.lingers for connection in self.connections)
         for connection in list(self.connections):
             connection.cut_off()
         await self._until_empty(LINGER_S)
@@ -117,6 +118,7 @@ class _EchoConnection(asyncio.BufferedProtocol):
         self._unwritten = False  # the peer takes replies slower than it sends requests
         self._rest_only = False  # the server drains: what has arrived is the last
         self._ending = False  # all replies are made: flush, shut down, linger
+        self.lingers = False  # all is sent and the sending side shut down: only the peer's end is waited for
         self._timer: asyncio.TimerHandle | None = None  # of an unfinished message, then of the linger
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -154,6 +156,7 @@ class _EchoConnection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         self._unwritten = True
         if not self._ending:
+            self._stop_timer()  # while it isn't read, the peer can't be blamed for being slow
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
@@ -164,6 +167,7 @@ class _EchoConnection(asyncio.BufferedProtocol):
             self._read_rest()
         else:
             self._transport.resume_reading()
+            self._mind_phase(answered=False)
 
     def drain(self) -> None:
         """Answer what has arrived, then end."""
@@ -178,8 +182,11 @@ class _EchoConnection(asyncio.BufferedProtocol):
         self._transport.abort()
 
     def _read_rest(self) -> None:
+        """Read a bounded part of what has arrived; go on in the next turn of the loop, until there is no more."""
         descriptor = self._transport.get_extra_info("socket").fileno()
-        while not self._unwritten and not self._ending and not self._transport.is_closing():
+        for _ in range(_CHUNKS_A_TURN):
+            if self._unwritten or self._ending or self._transport.is_closing():
+                return
             try:
                 size = os.readv(descriptor, [self._buffer])
             except BlockingIOError:
@@ -188,6 +195,7 @@ class _EchoConnection(asyncio.BufferedProtocol):
                 self._transport.abort()
             else:
                 self.buffer_updated(size) if size else self._end(bytes(self._protocol.receive_eof()))
+        asyncio.get_running_loop().call_soon(self._read_rest)
 
     def _mind_phase(self, answered: bool) -> None:
         """Close where the protocol wants it; start and stop the clock of an unfinished message."""
@@ -198,7 +206,7 @@ class _EchoConnection(asyncio.BufferedProtocol):
         if phase is OPEN or answered:
             self._stop_timer()
         timeout_s = self._server.service.config.message_timeout_s
-        if phase is PARTIAL and self._timer is None and timeout_s:
+        if phase is PARTIAL and self._timer is None and timeout_s and not self._unwritten:
             self._timer = asyncio.get_running_loop().call_later(timeout_s, self._on_message_timeout)
 
     def _on_message_timeout(self) -> None:
@@ -226,5 +234,6 @@ class _EchoConnection(asyncio.BufferedProtocol):
 
     def _linger(self) -> None:
         if self._timer is None and not self._transport.is_closing():
+            self.lingers = True
             self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
             self._transport.resume_reading()  # what comes now is discarded, up to the peer's end

@@ -30,6 +30,7 @@ from servers.service import Service, receive_buffer
 
 SUMMARY = "one thread, an event loop on a selector"
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_CHUNKS_A_TURN = 64  # of one connection while the server drains: a peer that floods must not hold up the others
 
 
 def parallelism(_config: ServerConfig) -> int | None:
@@ -61,6 +62,7 @@ class _Loop:
         self.selector = selector
         self.buffer = receive_buffer(service.config)
         self.connections: set[_Connection] = set()
+        self.unread: set[_Connection] = set()  # while draining: those that may still hold something received
         self.message_deadlines = Deadlines(service.config.message_timeout_s)
         self.linger_deadlines = Deadlines(LINGER_S)
 
@@ -72,13 +74,15 @@ class _Loop:
             expire()
 
     def drain(self) -> None:
-        for connection in list(self.connections):
-            connection.drain()
+        self.unread = set(self.connections)
         while self.connections and (left_s := self.service.stop.remaining_s()):
-            for key, events in self.selector.select(min(left_s, self._wait_s() or left_s)):
+            for connection in list(self.unread):
+                connection.read_rest()
+            wait_s = 0.0 if self.unread else min(left_s, self._wait_s() or left_s)
+            for key, events in self.selector.select(wait_s):
                 key.data(events)
             self._expire()
-        self.service.tally[ABORTED] += len(self.connections)
+        self.service.tally[ABORTED] += sum(not connection.lingers for connection in self.connections)
         for connection in list(self.connections):
             connection.close()
 
@@ -104,7 +108,7 @@ class _Loop:
 class _Connection:
     """One connection's state; its bound methods are what the selector's table holds."""
 
-    __slots__ = ("_backlog", "_ending", "_loop", "_message", "_protocol", "_rest_only", "_socket")
+    __slots__ = ("_backlog", "_ending", "_loop", "_message", "_protocol", "_rest_only", "_socket", "lingers")
 
     def __init__(self, connection: socket.socket, loop: _Loop) -> None:
         self._socket = connection
@@ -114,6 +118,7 @@ class _Connection:
         self._message: Ticket | None = None  # the deadline of an unfinished message
         self._ending = False  # all replies are made: flush, then shut down the sending side
         self._rest_only = False  # the server drains: what has arrived is the last
+        self.lingers = False  # all is sent and the sending side shut down: only the peer's end is waited for
         loop.selector.register(connection, _READ, self._on_readable)
 
     def _on_readable(self, _events: int) -> None:
@@ -136,10 +141,16 @@ class _Connection:
         if self._protocol.phase is not OPEN or self._message is not None:
             self._mind_phase(bool(reply))
 
-    def drain(self) -> None:
-        """Answer what has arrived, then end."""
+    def read_rest(self) -> None:
+        """Answer what has arrived, a bounded part of it a turn, and end when there is no more.
+
+        A connection whose replies are held up leaves the loop's `unread` until they have gone.
+        """
         self._rest_only = True
-        while not self._ending and len(self._backlog) < WRITE_HIGH_WATER_BYTES:
+        for _ in range(_CHUNKS_A_TURN):
+            if self._ending or len(self._backlog) >= WRITE_HIGH_WATER_BYTES:
+                self._loop.unread.discard(self)
+                return
             self._on_readable(_READ)
 
     def close(self) -> None:
@@ -147,6 +158,7 @@ class _Connection:
         self._ending = True
         self._void_message_deadline()
         self._loop.connections.discard(self)
+        self._loop.unread.discard(self)
         self._loop.selector.unregister(self._socket)
         self._socket.close()
 
@@ -158,8 +170,12 @@ class _Connection:
             return
         if self._protocol.phase is OPEN or answered:
             self._void_message_deadline()
-        if self._protocol.phase is PARTIAL and self._message is None:
+        if self._protocol.phase is PARTIAL and self._message is None and self._reads():
             self._message = self._loop.message_deadlines.set(self._on_message_timeout)
+
+    def _reads(self) -> bool:
+        """Tell whether the connection is read at present; while it isn't, the peer can't be blamed for being slow."""
+        return bool(self._loop.selector.get_key(self._socket).events & _READ)
 
     def _on_message_timeout(self) -> None:
         self._loop.service.tally[TIMED_OUT] += 1
@@ -186,7 +202,15 @@ class _Connection:
         self._backlog += reply
         self._watch()
 
-    def _on_writable(self, events: int) -> None:
+    def _on_either(self, events: int) -> None:
+        """Go on with what the socket is ready for; the handler while replies wait."""
+        if events & _WRITE:
+            self._flush()
+        if events & _READ and not self._ending:
+            self._on_readable(events)
+
+    def _flush(self) -> None:
+        """Write what the kernel takes of the replies that wait."""
         try:
             sent = self._socket.send(self._backlog)
         except BlockingIOError:
@@ -200,9 +224,7 @@ class _Connection:
             return
         self._watch()
         if self._rest_only and len(self._backlog) <= WRITE_LOW_WATER_BYTES:
-            self.drain()
-        elif events & _READ:
-            self._on_readable(events)
+            self._loop.unread.add(self)
 
     def _watch(self) -> None:
         """Ask the selector for what this state waits for."""
@@ -214,8 +236,12 @@ class _Connection:
             events = self._loop.selector.get_key(self._socket).events | _WRITE
         else:
             events = _READ | _WRITE
-        handler = self._on_writable if events & _WRITE else self._on_readable
+        handler = self._on_either if events & _WRITE else self._on_readable
         self._loop.selector.modify(self._socket, events, handler)
+        if not events & _READ:
+            self._void_message_deadline()
+        elif not self._ending:
+            self._mind_phase(answered=False)
 
     def _end(self, farewell: Octets) -> None:
         """Nothing more will be answered: flush, shut down, linger, close."""
@@ -236,6 +262,8 @@ class _Connection:
         except OSError:  # the peer went first
             self._lose()
             return
+        self.lingers = True
+        self._loop.unread.discard(self)
         self._loop.selector.modify(self._socket, _READ, self._discard)
         self._loop.linger_deadlines.set(self._on_linger_over)
 
