@@ -1,0 +1,77 @@
+"""The wire protocol of the tiny server: bytes in, bytes out. Written from the wire's description, for itself."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+HEADER = Struct(">HBBIQ")
+MAGIC, VERSION = 0xEB01, 1
+REQUEST, RESPONSE, ERROR = 1, 2, 3
+
+
+class Echo:
+    """One connection's messages. A fault is a subclass that overrides one method."""
+
+    def __init__(self, max_payload: int) -> None:
+        self.max_payload = max_payload
+        self.held = bytearray()
+        self.closing = False
+        self.messages = 0
+        self.protocol_errors = 0
+
+    def receive(self, data: bytes) -> bytes:
+        """Return the replies to all requests that the data completes, and the ERROR to what is none."""
+        self.held += data
+        replies = []
+        while not self.closing and (message := self.next_message()) is not None:
+            sequence, payload = message
+            self.messages += 1
+            replies.append(self.reply(sequence, payload))
+        return b"".join(replies) + self.farewell()
+
+    def next_message(self) -> tuple[int, bytes] | None:
+        """Take the next whole request out of what is held; a bad header sets `closing`."""
+        if len(self.held) < HEADER.size:
+            return None
+        magic, version, kind, length, _ = HEADER.unpack_from(self.held)
+        if self.judge(magic, version, kind, length) is not None:
+            self.closing = True
+            return None
+        end = HEADER.size + length
+        if len(self.held) < end:
+            return None
+        sequence, payload = HEADER.unpack_from(self.held)[4], bytes(self.held[HEADER.size : end])
+        del self.held[:end]
+        return sequence, payload
+
+    def judge(self, magic: int, version: int, kind: int, length: int) -> str | None:
+        """Return why a header is refused, None when it is not."""
+        if magic != MAGIC:
+            return "bad magic"
+        if version != VERSION:
+            return "bad version"
+        if kind != REQUEST:
+            return "bad kind"
+        return "too long" if length > self.max_payload else None
+
+    def reply(self, sequence: int, payload: bytes) -> bytes:
+        """Return the RESPONSE."""
+        return HEADER.pack(MAGIC, VERSION, RESPONSE, len(payload), sequence) + payload
+
+    def farewell(self) -> bytes:
+        """Return the ERROR about what is held, if there is reason for one."""
+        if not self.closing:
+            return b""
+        magic, version, kind, length, sequence = HEADER.unpack_from(self.held)
+        self.protocol_errors += 1
+        if magic == MAGIC and version == VERSION and kind in {RESPONSE, ERROR}:
+            return b""
+        return self.error(sequence, self.judge(magic, version, kind, length) or "")
+
+    def error(self, sequence: int, reason: str) -> bytes:
+        """Return an ERROR."""
+        return HEADER.pack(MAGIC, VERSION, ERROR, len(reason), sequence) + reason.encode()
+
+    def receive_eof(self) -> bytes:
+        """Return what is said when the peer has shut down its sending side."""
+        return b""

@@ -1,0 +1,291 @@
+"""A client made of one raw socket, independent of all code under test.
+
+Every operation has a deadline: a server that does not answer, closes too early or resets the connection fails the
+check with a sentence (AssertionError), and nothing hangs. `why` is the rule that is being checked; it opens the
+sentence.
+
+Sending and reading at the same time (`pump`) is what keeps a test from blocking itself: a server may stop reading a
+peer whose replies it can't get rid of, and then both sides of a naive test wait for each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import select
+import socket
+import struct
+import termios
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+from .kernel import Queues, queues
+from .waiting import Deadline, eventually
+from .wire_bytes import difference
+
+CHUNK_BYTES = 262_144
+# A peer counts as stuck when the server has read nothing for so long, with bytes to read and replies not taken.
+STUCK_S = 0.15
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Peer:
+    """One connection to a server."""
+
+    def __init__(self, address: tuple[str, int], patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._server_address = address
+        self._socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.settimeout(patience_s)
+        try:
+            self._socket.connect(address)
+        except OSError as error:
+            self._socket.close()
+            raise AssertionError(f"the server accepts connections at {address}: {error}") from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address: tuple[str, int] = self._socket.getsockname()[:2]
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes, why: str = "the server takes what it is sent") -> None:
+        """Send everything."""
+        self._socket.settimeout(self._patience_s)
+        try:
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise AssertionError(f"{why}: it took no more bytes for {self._patience_s:g} s") from error
+        except OSError as error:
+            raise AssertionError(f"{why}: it ended the connection instead ({error.strerror})") from error
+
+    def send_apart(self, chunks: Iterable[bytes], why: str) -> None:
+        """Send chunk by chunk, each only after the server has read the one before."""
+        for chunk in chunks:
+            self.send(chunk, why)
+            self.wait_until_taken(why)
+
+    def wait_until_taken(self, why: str) -> None:
+        """Wait until the server has read everything that was sent."""
+
+        def taken() -> bool:
+            found = self._server_queues()
+            return found is None or found.unread_bytes == 0
+
+        eventually(taken, self._patience_s, f"{why}: the server reads what arrived")
+
+    def read(self, size: int, why: str) -> bytes:
+        """Return exactly `size` bytes."""
+        deadline, got = Deadline(self._patience_s), bytearray()
+        while len(got) < size:
+            chunk = self._receive(
+                min(CHUNK_BYTES, size - len(got)), deadline, f"{why}: {len(got)} of {size} bytes came"
+            )
+            assert chunk, f"{why}: {len(got)} of {size} bytes came, then the end of the connection"
+            got += chunk
+        return bytes(got)
+
+    def expect(self, expected: bytes, why: str) -> None:
+        """Read as many bytes as are expected and compare."""
+        got = self.read(len(expected), why)
+        assert got == expected, f"{why}: {difference(got, expected)}"
+
+    def expect_end(self, why: str) -> None:
+        """Check that the connection ends, in order and with nothing more before."""
+        rest = self.read_to_end(why)
+        assert not rest, f"{why}: {len(rest)} unexpected bytes came before the end: {rest[:48].hex(' ')!r}"
+
+    def read_to_end(self, why: str, most_bytes: int = 1 << 24) -> bytes:
+        """Return all bytes until the server ends the connection in order (a reset is a failure)."""
+        deadline, got = Deadline(self._patience_s), bytearray()
+        while chunk := self._receive(CHUNK_BYTES, deadline, f"{why}: {len(got)} bytes came and no end"):
+            got += chunk
+            assert len(got) <= most_bytes, f"{why}: more than {most_bytes} bytes came"
+        return bytes(got)
+
+    def expect_silence(self, why: str) -> None:
+        """Check that at this moment nothing has been received, not even the end."""
+        self._socket.setblocking(False)
+        try:
+            got = self._socket.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise AssertionError(f"{why}: the connection was cut ({error.strerror})") from error
+        raise AssertionError(f"{why}: {got[:48].hex(' ')!r} came" if got else f"{why}: the connection was ended")
+
+    def pump(self, data: bytes, why: str, *, reads_only_when_stuck: bool = False) -> bytes:
+        """Send everything and read what arrives meanwhile, and return that."""
+        deadline, rest, got = Deadline(self._patience_s), memoryview(data), bytearray()
+        self._socket.setblocking(False)
+        while rest:
+            readable, writable = self._wait(select.POLLIN | select.POLLOUT, deadline.remaining_s())
+            assert readable or writable, f"{why}: {len(rest)} bytes were not taken, {len(got)} came, then nothing"
+            if writable:
+                rest = rest[self._send_some(rest, why) :]
+            if readable and not (reads_only_when_stuck and writable):
+                chunk = self._receive(CHUNK_BYTES, deadline, why)
+                assert chunk, f"{why}: the connection ended with {len(rest)} bytes to go"
+                got += chunk
+        return bytes(got)
+
+    def read_what_comes(self, why: str, most_bytes: int = 1 << 27) -> bytes:
+        """Return all bytes until the connection is over, in order or by a reset."""
+        deadline, got = Deadline(self._patience_s), bytearray()
+        while len(got) <= most_bytes:
+            ended = self._wait(select.POLLIN, deadline.remaining_s())[0]
+            assert ended, f"{why}: {len(got)} bytes came, then neither more nor the end"
+            try:
+                chunk = self._socket.recv(CHUNK_BYTES)
+            except ConnectionError:
+                chunk = b""
+            if not chunk:
+                return bytes(got)
+            got += chunk
+        raise AssertionError(f"{why}: more than {most_bytes} bytes came")
+
+    def flood(self, data: bytes, why: str, keep_bytes: int = 0) -> bytes:
+        """Send the data again and again and read what comes, until the server has ended the connection, in any way.
+
+        Returns the first `keep_bytes` that came.
+        """
+        deadline, rest, got = Deadline(self._patience_s), memoryview(data), bytearray()
+        self._socket.setblocking(False)
+        while True:
+            assert deadline.remaining_s() > 0, f"{why}: the connection did not end in {self._patience_s:g} s"
+            readable, writable = self._wait(select.POLLIN | select.POLLOUT, deadline.remaining_s())
+            try:
+                if writable:
+                    rest = rest[self._socket.send(rest[:CHUNK_BYTES]) :] or memoryview(data)
+                chunk = self._socket.recv(CHUNK_BYTES) if readable else None
+            except BlockingIOError:
+                continue
+            except OSError:  # a reset, or a pipe that is broken: what came before it can still be read
+                return bytes(got) + self._left_to_read()[: keep_bytes - len(got)]
+            if chunk == b"":
+                return bytes(got)
+            got += (chunk or b"")[: keep_bytes - len(got)]
+
+    def fill(self, message: Callable[[int], bytes], why: str, most_bytes: int = 1 << 26) -> tuple[int, bytes]:
+        """Send message 0, 1, ... and read nothing until the server takes no more.
+
+        Returns how many messages were begun and the unsent rest of the last; a server that takes `most_bytes` fails.
+        """
+        self._socket.setblocking(False)
+        deadline, begun, sent, rest = Deadline(self._patience_s), 0, 0, memoryview(b"")
+        while True:
+            if not rest:
+                rest, begun = memoryview(message(begun)), begun + 1
+            if self._wait(select.POLLOUT, STUCK_S)[1]:
+                size = self._send_some(rest, why)
+                deadline, rest, sent = Deadline(self._patience_s), rest[size:], sent + size
+                assert sent <= most_bytes, f"{why}: it took {sent} bytes from a peer that reads nothing"
+            elif self._is_held_up():
+                return begun, bytes(rest)
+            else:
+                assert deadline.remaining_s() > 0, f"{why}: it neither reads nor answers"
+
+    def bytes_on_their_way(self) -> int:
+        """Return how many bytes that were sent have not reached the server's kernel yet."""
+        return int(struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0])
+
+    def shut_sending(self) -> None:
+        """Tell the server that nothing more will come; reading goes on."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Close with a reset instead of an orderly end."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self._socket.close()
+
+    def send_what_is_taken(self, data: bytes) -> None:
+        """Send as much as is taken at once, and no more."""
+        self._socket.setblocking(False)
+        while data and self._wait(select.POLLOUT, 0)[1]:
+            data = data[self._send_some(memoryview(data), "the server takes what it is sent") :]
+
+    def has_ended_while_dribbling(self) -> bool:
+        """Send one more byte and tell whether something has come from the server, such as the end."""
+        self._socket.setblocking(False)
+        with contextlib.suppress(OSError):  # a reset shows when reading
+            self._socket.send(b"\0")
+        return self._wait(select.POLLIN, 0)[0]
+
+    def was_let_go(self) -> bool:
+        """Send a byte and tell whether the server has closed the connection for good (it then answers with a reset)."""
+        self._socket.setblocking(False)
+        try:
+            self._socket.send(b"\0")
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Close in order; may be called again."""
+        self._socket.close()
+
+    def _server_queues(self) -> Queues | None:
+        return queues(self._socket.family, self._server_address, self._address)
+
+    def _is_held_up(self) -> bool:
+        """Tell whether the server has something to read and something that it can't get rid of."""
+        found = self._server_queues()
+        return found is not None and found.unread_bytes > 0 and found.unsent_bytes > 0
+
+    def _left_to_read(self) -> bytes:
+        left = bytearray()
+        with contextlib.suppress(OSError):
+            while chunk := self._socket.recv(CHUNK_BYTES):
+                left += chunk
+        return bytes(left)
+
+    def _wait(self, events: int, patience_s: float) -> tuple[bool, bool]:
+        poll = select.poll()
+        poll.register(self._socket, events)
+        found = dict(poll.poll(patience_s * 1_000)).get(self._socket.fileno(), 0)
+        ended = found & (select.POLLERR | select.POLLHUP)
+        return bool(found & select.POLLIN or ended), bool(found & select.POLLOUT or ended)
+
+    def _send_some(self, data: memoryview, why: str) -> int:
+        try:
+            return self._socket.send(data[:CHUNK_BYTES])
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise AssertionError(f"{why}: the server ended the connection instead ({error.strerror})") from error
+
+    def _receive(self, size: int, deadline: Deadline, why: str) -> bytes:
+        self._socket.settimeout(deadline.remaining_s() or 0.001)
+        try:
+            return self._socket.recv(size)
+        except TimeoutError as error:
+            raise AssertionError(f"{why}, then nothing for {self._patience_s:g} s") from error
+        except OSError as error:
+            raise AssertionError(f"{why}, then the connection was cut: {error.strerror}") from error
+        finally:
+            self._socket.setblocking(False)
+
+
+def enter_listen_queue(address: tuple[str, int], attempts: int, expected: int, patience_s: float) -> int:
+    """Knock at a server that accepts nothing and return how many connections the kernel let into its listen queue.
+
+    The kernel drops the others without an answer, so there is no event to wait for but that of the expected ones.
+    """
+    with contextlib.ExitStack() as stack:
+        knocks = [stack.enter_context(socket.socket()) for _ in range(attempts)]
+        poll = select.poll()
+        for knock in knocks:
+            knock.setblocking(False)
+            knock.connect_ex(address)
+            poll.register(knock, select.POLLOUT)
+
+        def entered() -> int:
+            return sum(events == select.POLLOUT for _, events in poll.poll(0))
+
+        rule = f"the listen queue of a server that accepts nothing holds {expected} connections"
+        eventually(lambda: entered() >= expected, patience_s, rule)
+        return entered()

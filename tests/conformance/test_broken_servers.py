@@ -1,0 +1,82 @@
+"""The suite is tested itself: a correct server passes every check, and each broken one fails the checks that it should.
+
+Every check is failed by at least one broken server: a check that can't fail is none.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from .catalogue import Check, all_checks
+from .faults_and_checks import BROKEN, Broken
+from .server_process import Server, Target
+
+FOLDER = Path(__file__).parent / "broken"
+# Waiting for what a broken server never does: short, and long compared with what it does.
+PATIENCE_S = 1.0
+AT_A_TIME = 6
+
+
+def tiny(*options: str, patience_s: float = 10.0) -> Target:
+    """Return the tiny server as a target."""
+    return Target("tiny", "tiny", (sys.executable, "-I", str(FOLDER), *options), patience_s)
+
+
+@pytest.fixture(scope="module")
+def unbroken() -> Iterator[Server]:
+    with Server(tiny()) as running:
+        yield running
+
+
+@pytest.mark.parametrize("check", all_checks().values(), ids=all_checks().keys())
+def test_a_correct_server_passes(unbroken: Server, check: Check) -> None:
+    check(unbroken)
+
+
+@pytest.fixture(scope="module")
+def failures(request: pytest.FixtureRequest) -> Iterator[dict[Broken, Future[str]]]:
+    """Run all selected rows, some at the same time: most of their time goes into waiting for what never comes."""
+    functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    selected = {function.callspec.id for function in functions if "failures" in function.fixturenames}
+    rows = [broken for broken in BROKEN if name_of(broken) in selected]
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        yield {broken: pool.submit(failure_of, broken) for broken in rows}
+
+
+def name_of(broken: Broken) -> str:
+    """Return what a row is called among the tests."""
+    return f"{broken.fault}-{broken.check}"
+
+
+def failure_of(broken: Broken) -> str:
+    """Return with which sentence a check fails a broken server, nothing if it passes."""
+    target = tiny("--fault", broken.fault, patience_s=PATIENCE_S)
+    with Server(target) as server:
+        try:
+            all_checks()[broken.check](server)
+        except AssertionError as failure:
+            return str(failure)
+    return ""
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=name_of)
+def test_a_broken_server_fails(broken: Broken, failures: dict[Broken, Future[str]]) -> None:
+    said = failures[broken].result()
+    assert said, f"{broken.check} passes a server that {broken.fault}"
+    assert re.search(broken.words, said), f"failed for another reason: {said}"
+
+
+def test_every_check_is_failed_by_a_broken_server() -> None:
+    assert {broken.check for broken in BROKEN} == all_checks().keys()
+
+
+def test_every_fault_is_found_by_a_check() -> None:
+    listed = subprocess.run([sys.executable, str(FOLDER), "--faults"], check=True, capture_output=True, timeout=30)
+    assert {broken.fault for broken in BROKEN} == set(listed.stdout.decode().split())
