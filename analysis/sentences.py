@@ -1,0 +1,243 @@
+"""The summary: only sentences that the data carries.
+
+One model is said to be ahead of another only where their interval excludes a tie; a bound is called a bound; a model
+whose answers are in doubt is never praised without its doubt. Every sentence names its load, and the lead of each
+condition names machine, transport, payload, connections, the server's CPUs and the number of rounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from analysis import leaderboard, ranking, stats, wording
+from analysis.ranking import ROUNDS_TO_RANK, Doubts, Ranking, Standing, Status
+from analysis.stats import COVERAGE, Estimate
+from analysis.views import ConditionView, WindowView
+
+
+def machine(document: Mapping[str, Any]) -> str:
+    """Return the machine in words, as far as the run's environment tells."""
+    environment = document.get("environment")
+    known = environment if isinstance(environment, dict) else {}
+    cpu = known.get("cpu")
+    parts = []
+    if isinstance(cpu, dict):
+        count = cpu.get("count")
+        parts = [str(cpu.get("model") or "CPU unknown"), wording.plural(count, "CPU") if isinstance(count, int) else ""]
+    parts += [str(known.get("kernel") or ""), "virtual" if known.get("virtualisation") else ""]
+    python = known.get("python")
+    parts.append(f"Python {python}" if python else "")
+    return ", ".join(part for part in parts if part) or "a machine that the run does not describe"
+
+
+def summary(view: ConditionView) -> tuple[str, ...]:
+    """Return what can be said of a condition, one or more sentences an item; the label goes before them."""
+    items: list[str] = []
+    if view.closed:
+        items.extend(_throughput(view, view.closed[0]))
+    for window in view.open[:1]:
+        items.extend(_response(view, window))
+    items.extend(_memory(view))
+    items.extend(_warned(view))
+    items.extend(_doubtful(view))
+    items.extend(_failed(view))
+    if not view.windows:
+        items.append("No window was measured.")
+    return tuple(items)
+
+
+def _throughput(view: ConditionView, window: WindowView) -> Iterator[str]:
+    ranks = view.rank(window, ranking.THROUGHPUT)
+    yield from _top(ranks, window)
+    yield from _behind(view, ranks, window)
+    for standing in ranks.standings:
+        if standing.status is Status.BOUND and standing.figure is not None:
+            yield (
+                f"{standing.model} reached at least {wording.number(standing.figure.value)} replies/s; there the load "
+                f"generator was the limit, so it is not ranked{_may_lead(ranks, standing)}."
+            )
+        if standing.status is Status.ZERO:
+            yield f"{standing.model} answered nothing in some round and is not ranked."
+    few = [standing.model for standing in ranks.standings if standing.status is Status.FEW_ROUNDS]
+    if few:
+        yield (
+            f"{wording.listing(few)} {'has' if len(few) == 1 else 'have'} no rank: fewer than {ROUNDS_TO_RANK} rounds "
+            "tell nothing of how far away the next one would lie."
+        )
+
+
+def _top(ranks: Ranking, window: WindowView) -> Iterator[str]:
+    """Say who answers the most, or that nobody can be said to."""
+    ranked = [standing for standing in ranks.standings if standing.status is Status.RANKED]
+    if not ranked or ranks.leader is None:
+        return
+    leader = ranked[0]
+    tied = [standing for standing in ranked[1:] if not ranks.ahead(leader.model, standing.model)]
+    names = [f"{standing.model} ({_figure(standing)}{_doubt(window, standing)})" for standing in (leader, *tied)]
+    if tied:
+        yield f"Under closed load it cannot be said which is the fastest: {wording.listing(names, 'or')}."
+    elif len(ranked) > 1:
+        among = " of the ranked models" if len(ranked) < len(ranks.standings) else ""
+        yield f"Under closed load {names[0]} answers the most{among}; it is {_limits(window, leader.model)}."
+    else:
+        yield f"Under closed load {names[0]} is the only model with a rank; it is {_limits(window, leader.model)}."
+
+
+def _behind(view: ConditionView, ranks: Ranking, window: WindowView) -> Iterator[str]:
+    """Say by how much the leader is ahead of those who are clearly behind, and at what CPU time."""
+    leader = ranks.leader
+    if leader is None:
+        return
+    costs = view.rank(window, ranking.CPU)
+    for standing in ranks.standings:
+        if standing.status is Status.RANKED and ranks.ahead(leader, standing.model):
+            pair = ranks.pairs[leader, standing.model]
+            times = f"{wording.ratio(pair.value)} times what {standing.model} does {_between(pair)}"
+            yield f"{leader} answers {times}{_cost(costs, leader, standing.model)}."
+
+
+def _cost(costs: Ranking, model: str, other: str) -> str:
+    pair = costs.pairs.get((model, other))
+    if pair is None or pair.samples < ROUNDS_TO_RANK:
+        return ""
+    if pair.interval.holds(1):
+        return ", at a CPU time per request that cannot be told apart"
+    return f", at {wording.ratio(pair.value)} of the CPU time per request {_between(pair)}"
+
+
+def _response(view: ConditionView, window: WindowView) -> Iterator[str]:
+    """Say who has the lowest p99 of response time under open load, or that nobody can be said to."""
+    ranks = view.rank(window, ranking.RESPONSE_P99)
+    ranked = [standing for standing in ranks.standings if standing.status is Status.RANKED]
+    load = wording.load(window.load)
+    if len(ranked) > 1 and ranks.leader is not None:
+        first = [standing for standing in ranked if not ranks.ahead(ranks.leader, standing.model)]
+        named = [f"{standing.model} ({_milliseconds(standing)}{_doubt(window, standing)})" for standing in first]
+        names = wording.listing(named, "or")
+        among = " of the ranked models" if len(ranked) < len(ranks.standings) else ""
+        if len(first) == 1:
+            yield f"Under {load}, {names} has the lowest p99 of response time{among}."
+        else:
+            yield f"Under {load}, it cannot be said which has the lowest p99 of response time: {names}."
+    for standing in ranks.standings:
+        if standing.status is Status.BOUND:
+            yield f"Under {load} the load generator limited {standing.model}: its times are upper bounds, not ranked."
+        if standing.status is Status.UNANSWERED and standing.figure is not None:
+            words = wording.milliseconds(standing.figure.value, float(window.rows["timeout_s"].max()))
+            unit = "" if math.isinf(standing.figure.value) else " ms"
+            yield f"Under {load} {standing.model} has no rank: with what it left unanswered its p99 is {words}{unit}."
+
+
+def _memory(view: ConditionView) -> Iterator[str]:
+    cells = view.cells[view.cells["outcome"] == "measured"]
+    values = {model: ranking.by_round(cells, model, "bytes_per_connection") for model in view.models}
+    usable = {m: v for m, v in values.items() if len(v) >= ROUNDS_TO_RANK and min(v.values()) > 0}
+    if len(usable) < 2:
+        return
+    middles = {model: stats.median(list(found.values())).value for model, found in usable.items()}
+    least, most = min(middles, key=lambda m: middles[m]), max(middles, key=lambda m: middles[m])
+    pair = ranking.compare(usable).get((most, least))
+    if pair is not None and pair.interval.low > 1:
+        yield (
+            f"A connection takes from {_kilobytes(middles[least])} ({least}) to {_kilobytes(middles[most])} ({most}) "
+            "of the server's memory."
+        )
+
+
+def _warned(view: ConditionView) -> Iterator[str]:
+    """Say how many windows have which warning, so that nobody reads the sentences above without them."""
+    found = [set(kinds) for window in view.windows for kinds in window.rows["warnings"]]
+    counts = Counter(kind for kinds in found for kind in kinds)
+    if counts:
+        kinds = [f"{wording.warning_word(kind)} in {count}" for kind, count in counts.most_common()]
+        yield f"Of {wording.plural(len(found), 'window')}, {sum(map(bool, found))} have warnings: {', '.join(kinds)}."
+
+
+def _doubtful(view: ConditionView) -> Iterator[str]:
+    """Say whose answers are in doubt, whatever their figures look like."""
+    for model in view.models:
+        for window in view.windows:
+            found = ranking.doubts(window.rows, model)
+            if found.serious:
+                yield f"Doubt: {model}, {wording.load(window.load)}: {_serious(found)}."
+
+
+def _serious(found: Doubts) -> str:
+    parts = []
+    for kind in found.serious:
+        words = f"{wording.warning_word(kind)} in {found.warnings[kind]} of {wording.rounds(found.rounds)}"
+        if kind == "unanswered" and found.requests:
+            share = wording.percent(found.unanswered / found.requests, 2)
+            words = f"{found.unanswered:,} of {found.requests:,} requests unanswered ({share})"
+        elif kind == "errors":
+            words = wording.plural(found.errors, "error")
+        parts.append(words)
+    return wording.listing(parts)
+
+
+def _failed(view: ConditionView) -> Iterator[str]:
+    for model in view.models:
+        cells = view.cells[view.cells["model"] == model]
+        failed = cells[cells["outcome"] != "measured"]
+        if len(failed):
+            yield f"{model} failed in {len(failed)} of {wording.rounds(len(cells))}: {failed['failure'].iloc[0]}"
+
+
+def pairing(view: ConditionView) -> str:
+    """Return what the intervals of a condition are worth, in a sentence; empty when nothing was measured."""
+    if not view.windows:
+        return ""
+    text = f"Figures are medians over rounds with {leaderboard.kinds(view)}"
+    pairs = [pair for ranks in view.rankings.values() for pair in ranks.pairs.values()]
+    fewest = min((pair for pair in pairs if pair.samples >= ROUNDS_TO_RANK), key=lambda p: p.samples, default=None)
+    if fewest is None:
+        return text + "."
+    text += f"; ratios are of paired rounds, with the {wording.coverage_name(fewest)}"
+    if fewest.interval.coverage < COVERAGE:
+        odds = round(1 / (1 - fewest.interval.coverage))
+        text += (
+            f", the widest that so few rounds have: of pairs of models that are in truth equal, one in {odds} would be "
+            "told apart by chance"
+        )
+    return text + "."
+
+
+def _may_lead(ranks: Ranking, standing: Standing) -> str:
+    leader = None if ranks.leader is None else ranks.of(ranks.leader).figure
+    ahead = leader is not None and standing.figure is not None and standing.figure.value > leader.value
+    return " (it may well be the fastest)" if ahead else ""
+
+
+def _limits(window: WindowView, model: str) -> str:
+    found = ranking.doubts(window.rows, model)
+    words = {wording.VERDICT_PHRASES.get(kind, kind): count for kind, count in found.verdicts.items()}
+    return "limited by " + wording.tally(words, found.rounds)
+
+
+def _figure(standing: Standing) -> str:
+    assert standing.figure is not None  # a ranked standing has one
+    return f"{wording.number(standing.figure.value)} replies/s, {_spread(standing.figure, wording.number)}"
+
+
+def _milliseconds(standing: Standing) -> str:
+    assert standing.figure is not None  # a ranked standing has one
+    return f"{wording.milliseconds(standing.figure.value)} ms, {_spread(standing.figure, wording.milliseconds)}"
+
+
+def _doubt(window: WindowView, standing: Standing) -> str:
+    return ", in doubt, see below" if ranking.doubts(window.rows, standing.model).serious else ""
+
+
+def _spread(figure: Estimate, words: Callable[[float], str]) -> str:
+    return wording.span(words(figure.interval.low), words(figure.interval.high))
+
+
+def _between(pair: Estimate) -> str:
+    return f"({wording.span(wording.ratio(pair.interval.low), wording.ratio(pair.interval.high))})"
+
+
+def _kilobytes(value_bytes: float) -> str:
+    return f"{wording.number(value_bytes / 1e3)} kB"
