@@ -107,7 +107,8 @@ def window_figures(window: LoadWindow, opening: End | None, closing: End | None,
         "idle_fraction": loadgen_cpus.idle_fraction,
     }
     worse_steal = max(server_cpus.stolen_fraction, loadgen_cpus.stolen_fraction)
-    resources = Resources(server_cpus.idle_fraction, busiest, worse_steal, kernel_drops={})
+    share = _share_of_busy(server["cpu_s"], server_cpus)
+    resources = Resources(server_cpus.idle_fraction, busiest, worse_steal, kernel_drops={}, server_share_of_busy=share)
     return WindowFigures(server, loadgen, kernel, both.stolen_s, resources)
 
 
@@ -146,6 +147,12 @@ def _cpu_time(opening: MachineState, closing: MachineState, cpus: Iterable[int])
     stolen = sum(closing.cpus[cpu].stolen - opening.cpus[cpu].stolen for cpu in seen)
     elapsed_s = (closing.at_monotonic_ns - opening.at_monotonic_ns) / 1e9
     return CpuTime(elapsed_s * len(seen), max(0, idle) / TICKS_PER_S, max(0, stolen) / TICKS_PER_S)
+
+
+def _share_of_busy(server_cpu_s: float | None, cpus: CpuTime) -> float | None:
+    """Return the part of the CPUs' busy time that was the server's own."""
+    busy_s = cpus.elapsed_s - cpus.stolen_s - cpus.idle_s
+    return min(1.0, server_cpu_s / busy_s) if server_cpu_s is not None and busy_s > 0 else None
 
 
 def _tree_figures(window: LoadWindow, opening: TreeCpu, closing: TreeCpu) -> dict[str, float | None]:

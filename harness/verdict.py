@@ -8,6 +8,7 @@ Pure functions: figures in, an enum member and warnings out.
 2. server: it had work to do (closed load, or an open one whose schedule was missed) and either its CPUs were idle less
    than 10 % of the time they had, or one of its threads ran at least 90 % of it. The time they had is the window less
    what the hypervisor took: by the wall clock, saturated servers on a virtual machine read anything from 0.64 to 0.91.
+   CPUs that others kept busy say nothing about the server: at least half of the busy time must be its own.
 3. concurrency: closed load and neither side at its limit: more connections would give more.
 4. offered load: open load, and everything went out in time and came back.
 5. undetermined, also where the figures that a rule needs could not be had.
@@ -35,6 +36,7 @@ from harness.schema import (
 
 SERVER_IDLE = 0.1
 THREAD_BUSY = 0.9
+SHARE_OF_BUSY = 0.5
 ACHIEVED = 0.99
 LATENESS_OF_RESPONSE = 0.1
 LATENESS_NS = 1_000_000
@@ -50,13 +52,15 @@ class Resources:
 
     `idle_fraction` is of the CPUs that the server may use, `busiest_thread_share` is the server's busiest thread, both
     as parts of the window less stolen time. `steal_fraction` is the worse of the two sides. `kernel_drops` holds the
-    kernel's counters of what it dropped.
+    kernel's counters of what it dropped. `server_share_of_busy` is the part of the busy time of its CPUs that the
+    server's processes used.
     """
 
     idle_fraction: float | None
     busiest_thread_share: float | None
     steal_fraction: float | None
     kernel_drops: Mapping[str, int]
+    server_share_of_busy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,11 @@ def limited_by(window: LoadWindow, resources: Resources) -> LimitedBy:
 
 def _server_saturated(resources: Resources) -> bool | None:
     """Tell whether the server could not do more; None where neither figure says so and one is missing."""
-    idle, busiest = resources.idle_fraction, resources.busiest_thread_share
-    if (idle is not None and idle < SERVER_IDLE) or (busiest is not None and busiest >= THREAD_BUSY):
+    idle, busiest, share = resources.idle_fraction, resources.busiest_thread_share, resources.server_share_of_busy
+    if busiest is not None and busiest >= THREAD_BUSY:
         return True
+    if idle is not None and idle < SERVER_IDLE:
+        return True if share is None or share >= SHARE_OF_BUSY else None
     return None if idle is None or busiest is None else False
 
 
