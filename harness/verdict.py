@@ -13,36 +13,28 @@ Pure functions: figures in, an enum member and warnings out.
 4. offered load: open load, and everything went out in time and came back.
 5. undetermined, also where the figures that a rule needs could not be had.
 
-Warnings of the load generator and of the harness are merged by kind: the generator's own comes first, since it has
-seen the single requests.
+The load generator's own warnings (`loadgen/doubts.py`) are taken as they are: it has seen the single requests. Those of
+the harness, of what only it can see, are added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.schema import (
     GENERATOR_BUSY,
-    JAIN_FAIR,
-    SAMPLES_NEEDED,
     LimitedBy,
     LoadWindow,
     WarningKind,
     WarningRecord,
-    total_errors,
     warning,
 )
 
 SERVER_IDLE = 0.1
 THREAD_BUSY = 0.9
 SHARE_OF_BUSY = 0.5
-ACHIEVED = 0.99
-LATENESS_OF_RESPONSE = 0.1
-LATENESS_NS = 1_000_000
 STEAL = 0.05
-PAUSES_OF_WINDOW = 0.01
-PAUSE_OF_P99 = 0.5
 CLOSED = "closed"
 
 
@@ -76,7 +68,7 @@ class ServerLife:
 def limited_by(window: LoadWindow, resources: Resources) -> LimitedBy:
     """Return what kept a window's throughput from being higher."""
     closed = window["load"] == CLOSED
-    missed = schedule_missed(window) is not None
+    missed = any(record["kind"] == WarningKind.SCHEDULE_MISSED for record in window["warnings"])
     if window["busy_fraction"] >= GENERATOR_BUSY:
         return LimitedBy.GENERATOR
     saturated = _server_saturated(resources)
@@ -101,8 +93,7 @@ def _server_saturated(resources: Resources) -> bool | None:
 
 def merged_warnings(window: LoadWindow, resources: Resources, life: ServerLife) -> list[WarningRecord]:
     """Return all warnings of a window, one of each kind, in the order of the kinds."""
-    own = [rule(window) for rule in WINDOW_RULES]
-    own += [steal(resources), kernel_drops(resources), count_mismatch(life), server_died(life)]
+    own = [steal(resources), kernel_drops(resources), count_mismatch(life), server_died(life)]
     by_kind: dict[str, WarningRecord] = {}
     for record in _present([*window["warnings"], *own]):
         by_kind.setdefault(record["kind"], record)
@@ -112,78 +103,6 @@ def merged_warnings(window: LoadWindow, resources: Resources, life: ServerLife) 
 
 def _present(records: Iterable[WarningRecord | None]) -> Iterable[WarningRecord]:
     return (record for record in records if record is not None)
-
-
-def schedule_missed(window: LoadWindow) -> WarningRecord | None:
-    """Doubt an open window that the server, or the generator itself, did not keep up with."""
-    if window["load"] == CLOSED:
-        return None
-    achieved = window["achieved"]
-    if achieved is not None and achieved < ACHIEVED:
-        return warning(WarningKind.SCHEDULE_MISSED, achieved=achieved)
-    lateness = window["send_lateness_ns"] and window["send_lateness_ns"]["p99"]
-    response = window["response_time_ns"]["p50"]
-    if not isinstance(lateness, int | float) or not isinstance(response, int | float):
-        return None
-    if lateness > LATENESS_NS and lateness > LATENESS_OF_RESPONSE * response:
-        return warning(WarningKind.SCHEDULE_MISSED, p99_send_lateness_ns=lateness, p50_response_time_ns=response)
-    return None
-
-
-def errors(window: LoadWindow) -> WarningRecord | None:
-    """Doubt a window in which anything failed."""
-    return warning(WarningKind.ERRORS, **window["errors"]) if total_errors(window["errors"]) else None
-
-
-def unanswered(window: LoadWindow) -> WarningRecord | None:
-    """Doubt a window whose requests were not all answered."""
-    count = window["unanswered"]
-    return warning(WarningKind.UNANSWERED, unanswered=count, due=window["due"]) if count else None
-
-
-def stalled_connections(window: LoadWindow) -> WarningRecord | None:
-    """Doubt a window in which a connection had no reply."""
-    count = window["fairness"]["stalled_connections"]
-    return warning(WarningKind.STALLED_CONNECTIONS, connections=count) if count else None
-
-
-def unfair(window: LoadWindow) -> WarningRecord | None:
-    """Doubt a window in which some connections were served much more than others."""
-    jain = window["fairness"]["jain"]
-    if jain is None or jain >= JAIN_FAIR:
-        return None
-    fairness = window["fairness"]
-    return warning(WarningKind.UNFAIR, jain=jain, least_replies=fairness["min"], most_replies=fairness["max"])
-
-
-def pauses(window: LoadWindow) -> WarningRecord | None:
-    """Doubt a window whose tail the machine may have set, not the server."""
-    found = window["pauses"]
-    p99 = window["response_time_ns"]["p99"]
-    much = found["total_ns"] > PAUSES_OF_WINDOW * window["window_s"] * 1e9
-    long = isinstance(p99, int | float) and found["max_ns"] > PAUSE_OF_P99 * p99
-    if not much and not long:
-        return None
-    return warning(WarningKind.PAUSES, count=found["count"], total_ns=found["total_ns"], longest_ns=found["max_ns"])
-
-
-def short(window: LoadWindow) -> WarningRecord | None:
-    """Doubt a window with too few samples for a p99."""
-    samples = window["response_time_ns"]["count"] + window["unanswered"]
-    if samples >= SAMPLES_NEEDED["p99"]:
-        return None
-    return warning(WarningKind.SHORT, samples=samples, needed_for_p99=SAMPLES_NEEDED["p99"])
-
-
-WINDOW_RULES: tuple[Callable[[LoadWindow], WarningRecord | None], ...] = (
-    schedule_missed,
-    errors,
-    unanswered,
-    stalled_connections,
-    unfair,
-    pauses,
-    short,
-)
 
 
 def steal(resources: Resources) -> WarningRecord | None:
