@@ -1,0 +1,86 @@
+"""Connecting, timed. One connection at a time, from a greenlet of its own user.
+
+On the loopback and on fast networks a TCP connection stands when `connect` returns, so the socket is asked at once,
+without the hub: a greenlet that waited for its turn would measure how many other users connect at the same time.
+Only when it is not there yet does the greenlet wait, cooperatively and for a limited time.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from dataclasses import dataclass
+from time import monotonic_ns as clock
+
+import gevent.monkey
+import gevent.socket
+
+from harness.schema import ErrorKind
+
+# A full accept queue costs a client 1 s and then 3 s (the kernel's repetitions): more than that is no connection.
+CONNECT_TIMEOUT_S = 5.0
+
+_KINDS = {
+    errno.ECONNREFUSED: ErrorKind.REFUSED,
+    errno.ECONNRESET: ErrorKind.RESET,
+    errno.ETIMEDOUT: ErrorKind.TIMEOUT,
+}
+
+
+class DialError(OSError):
+    """A connection could not be made; `kind` says how it failed."""
+
+    def __init__(self, kind: ErrorKind, code: int) -> None:
+        super().__init__(code, os.strerror(code))
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Address:
+    """A resolved address."""
+
+    family: int
+    sockaddr: tuple[object, ...]
+
+
+def resolve(host: str, port: int, socket_type: socket.SocketKind) -> Address:
+    """Return the first address of a host; raises OSError with a sentence when it has none."""
+    try:
+        family, _, _, _, sockaddr = socket.getaddrinfo(host, port, type=socket_type)[0]
+    except OSError as error:
+        raise OSError(f"no address for {host}: {error.strerror or error}") from error
+    return Address(family, tuple(sockaddr))
+
+
+def dial(address: Address, socket_type: socket.SocketKind) -> tuple[int, int]:
+    """Connect; returns the descriptor of the non-blocking socket and how long it took (ns). Raises DialError."""
+    plain_socket = gevent.monkey.get_original("socket", "socket")
+    try:
+        made: socket.socket = plain_socket(address.family, socket_type | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        raise DialError(ErrorKind.CONNECT, error.errno or errno.EINVAL) from error
+    if socket_type == socket.SOCK_STREAM:
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    began_ns = clock()
+    code = made.connect_ex(address.sockaddr)
+    if code == errno.EINPROGRESS:
+        code = _outcome(made)
+    took_ns = clock() - began_ns
+    if code:
+        made.close()
+        raise DialError(_KINDS.get(code, ErrorKind.CONNECT), code)
+    return made.detach(), took_ns
+
+
+def _outcome(made: socket.socket) -> int:
+    """Wait for a connection in progress and return its error number, 0 for none."""
+    look: select.poll = gevent.monkey.get_original("select", "poll")()
+    look.register(made, select.POLLOUT)
+    if not look.poll(0):
+        try:
+            gevent.socket.wait_write(made.fileno(), timeout=CONNECT_TIMEOUT_S, timeout_exc=TimeoutError())
+        except TimeoutError:
+            return errno.ETIMEDOUT
+    return made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

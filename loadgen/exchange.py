@@ -1,0 +1,300 @@
+"""Requests out, replies in, over non-blocking sockets: everything that is not the fast path (`loadgen.fastpath`).
+
+While a connection is in the *fast state* (closed load, one request outstanding, nothing half received or half sent)
+its whole state stands in the lane of its descriptor: the bytes that its reply must be, and when its request was sent.
+Anything unusual takes it over into its `Connection` object (`_take_over`), is dealt with here, and the next request
+puts it back into the fast state.
+
+A socket that takes no more bytes never stops the engine: the request waits in the connection's backlog, its clock runs
+from its due time, and epoll tells when the socket is writable again. Errors of a write are left to the reading side,
+which first delivers what the peer still answered, then the error. A sweep gives up the requests that are overdue.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+from time import monotonic_ns as clock
+
+from harness.schema import ErrorKind
+from loadgen.connection import Connection, Lanes, Verdict
+from loadgen.recorder import Recorder
+from loadgen.wire import ClientCodec, Reply, next_counter
+
+# A greater reply seldom arrives in one piece, and keeping it at hand for every connection would take memory.
+FAST_REPLY_BYTES = 1 << 13
+READ_BYTES = 1 << 16
+# A sweep over 10,000 connections would delay whatever is due by milliseconds: they get their turn in parts.
+SWEEP_EVERY_NS = 20_000_000
+SWEEP_PART = 256
+
+logger = logging.getLogger(__name__)
+
+
+class Exchange:
+    """All connections of a process, and the rule by which they get their requests."""
+
+    def __init__(self, codec: ClientCodec, recorder: Recorder, timeout_ns: int, epoll: select.epoll) -> None:
+        self.codec = codec
+        self.recorder = recorder
+        self.timeout_ns = timeout_ns
+        self.epoll = epoll
+        self.live: list[Connection] = []
+        self.numbers: set[int] = set()  # of all connections that were not taken back by their user
+        self.refill = 0  # requests that every connection keeps outstanding: the pipeline of a closed load, else 0
+        self.fast = False
+        self.is_open = False
+        self._connections: dict[int, Connection] = {}
+        self._to_sweep: list[Connection] = []
+        self._next_number = self._counter = self._sweep_at_ns = 0
+        self._read_bytes = min(READ_BYTES, max(4096, 4 * codec.reply_bytes))
+        self.lanes = Lanes()
+
+    # Connections come and go.
+
+    def introduce(self, fd: int) -> Connection:
+        """Return the connection that a connected, non-blocking socket's descriptor will be once it is adopted."""
+        connection = Connection(fd, self._next_number, self.codec.connection(self._next_number))
+        self._next_number += 1
+        return connection
+
+    def adopt(self, connection: Connection) -> None:
+        """Take a connection in; under closed load its first requests go out at once."""
+        fd = connection.fd
+        self.lanes.assign(fd, connection.wire)
+        self.recorder.introduce(fd, connection.number)
+        self._connections[fd] = connection
+        self.numbers.add(connection.number)
+        self.live.append(connection)
+        self.epoll.register(fd, select.EPOLLIN)
+        self._refill(connection)
+
+    def retire(self, connection: Connection) -> None:
+        """Send nothing more on a connection, and close it once nothing waits on it."""
+        self.numbers.discard(connection.number)
+        if connection.alive and not connection.retired:
+            connection.retired = True
+            self.live.remove(connection)
+            self._take_over(connection)
+            connection.backlog.clear()
+            self._close_when_done(connection)
+
+    def _close_when_done(self, connection: Connection) -> None:
+        if connection.retired and connection.alive and not connection.waiting:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        connection.alive = False
+        del self._connections[connection.fd]
+        self.epoll.unregister(connection.fd)
+        os.close(connection.fd)
+
+    def close(self) -> None:
+        """Close everything."""
+        for connection in list(self._connections.values()):
+            self._close(connection)
+        self.live.clear()
+        self.epoll.close()
+
+    def _end(self, connection: Connection, kind: ErrorKind) -> None:
+        """Close a connection that failed; what waits on it has failed with it."""
+        now = clock()
+        if not connection.retired:
+            self.live.remove(connection)
+        if not connection.waiting and not connection.backlog and not connection.retired:
+            self.recorder.stray(kind, now)
+        for request in connection.waiting:
+            self.recorder.failed(kind, request, connection.number, now)
+        for due_ns in connection.backlog:
+            self.recorder.never_sent(kind, due_ns, connection.number, now)
+        self._close(connection)
+
+    # Sending.
+
+    def next_counter(self) -> int:
+        """Return the counter of the next request, or batch of requests on different connections."""
+        self._counter = next_counter(self._counter)
+        return self._counter
+
+    def start_closed(self, pipeline: int) -> None:
+        """Keep `pipeline` requests outstanding on every connection from now on."""
+        self.refill = pipeline
+        self.fast = pipeline == 1 and self.codec.reply_bytes <= FAST_REPLY_BYTES
+        for connection in list(self.live):
+            self._refill(connection)
+
+    def stop_sending(self) -> None:
+        """Send nothing more by itself; backlogs are dropped, what was sent goes on waiting for its reply."""
+        self.refill, self.fast = 0, False
+        for connection in self.live:
+            self._take_over(connection)
+            connection.backlog.clear()
+
+    def send(self, connection: Connection, due_ns: int | None = None) -> None:
+        """Send the next request of a connection, or put it into the backlog; due now unless told otherwise."""
+        due_ns = clock() if due_ns is None else due_ns
+        if connection.backlog or connection.unsent or not self._write(connection, due_ns):
+            connection.backlog.append(due_ns)
+            self._watch_writing(connection)
+
+    def _write(self, connection: Connection, due_ns: int) -> bool:
+        """Write a new request, or its beginning; returns False when the socket takes nothing."""
+        counter, fd, now = self.next_counter(), connection.fd, clock()
+        sequence, request = connection.wire.request(counter)
+        try:
+            written = os.write(fd, request)
+        except OSError as error:
+            written = self.write_failed(fd, error)
+        if not written:
+            return False
+        alone = not (connection.waiting or connection.backlog or connection.wire.partial)
+        if self.fast and alone and written == len(request):
+            self.lanes.expected[fd] = self.lanes.reply_head[fd] + self.codec.tail(counter)
+            self.lanes.sent_ns[fd] = now
+        else:
+            connection.waiting.append((sequence, due_ns if self.is_open else now, now))  # closed: due when sent
+            connection.unsent = memoryview(request)[written:]
+            self._watch_writing(connection)
+        return True
+
+    def _refill(self, connection: Connection) -> None:
+        if connection.alive and not connection.retired:
+            outstanding = len(connection.waiting) + len(connection.backlog)
+            for _ in range(self.refill - outstanding):
+                self.send(connection)
+
+    def _watch_writing(self, connection: Connection) -> None:
+        wanted = bool(connection.backlog or connection.unsent)
+        if wanted != connection.watches_writing:
+            connection.watches_writing = wanted
+            self.epoll.modify(connection.fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
+
+    def _flush(self, connection: Connection) -> None:
+        """Send what the socket did not take before, as far as it takes it now."""
+        if connection.unsent:
+            try:
+                written = os.write(connection.fd, connection.unsent)
+            except OSError as error:
+                written = self.write_failed(connection.fd, error)
+            connection.unsent = connection.unsent[written:]
+        while connection.backlog and not connection.unsent:
+            due_ns = connection.backlog.popleft()
+            if not self._write(connection, due_ns):
+                connection.backlog.appendleft(due_ns)
+                break
+        self._watch_writing(connection)
+
+    # Receiving.
+
+    def receive(self, fd: int) -> None:
+        """Deal with a descriptor that epoll reported."""
+        try:
+            data = os.read(fd, self._read_bytes)
+        except OSError as error:
+            self.read_failed(fd, error)
+        else:
+            self.handle(fd, data)
+
+    def read_failed(self, fd: int, error: OSError) -> None:
+        """Deal with a read that raised: nothing there (the socket is writable again), or the connection broke."""
+        connection = self._connections.get(fd)
+        if connection is None:
+            return
+        self._take_over(connection)
+        if isinstance(error, BlockingIOError):
+            self._flush(connection)
+        else:
+            self._end(connection, ErrorKind.TIMEOUT if isinstance(error, TimeoutError) else ErrorKind.RESET)
+
+    def handle(self, fd: int, data: bytes) -> None:
+        """Deal with received bytes that are not exactly the one reply expected; a foreign descriptor is ignored."""
+        connection = self._connections.get(fd)
+        if connection is None:  # the engine's alarm: reading it was all there was to do
+            return
+        self._take_over(connection)
+        now = clock()
+        if not data:
+            self._end(connection, ErrorKind.RESET if connection.was_reset else ErrorKind.CLOSED)
+            return
+        for reply in connection.wire.replies(data):
+            self._settle(connection, reply, now)
+        if connection.wire.broken is not None:
+            logger.info("connection %d: %s", connection.number, connection.wire.broken)
+            self._end(connection, ErrorKind.PROTOCOL)
+            return
+        if connection.watches_writing:
+            self._flush(connection)
+        self._refill(connection)
+        self._close_when_done(connection)
+
+    def _take_over(self, connection: Connection) -> None:
+        """Move a connection's state from its lane into its object."""
+        lanes, fd = self.lanes, connection.fd
+        expected, lanes.expected[fd] = lanes.expected[fd], None
+        if expected is not None:
+            sent_ns = lanes.sent_ns[fd]
+            connection.waiting.append((connection.wire.sequence_of(expected), sent_ns, sent_ns))
+
+    def write_failed(self, fd: int, error: OSError) -> int:
+        """Return the bytes that a write took which raised: none. The socket is full, or broken: then reading tells."""
+        if isinstance(error, ConnectionResetError):
+            self._connections[fd].was_reset = True
+        return 0
+
+    def written_in_part(self, fd: int, request: bytes, written: int) -> None:
+        """Deal with a request of the fast path, noted as sent, that the socket did not take, or not whole."""
+        connection = self._connections[fd]
+        self._take_over(connection)
+        if written:
+            connection.unsent = memoryview(request)[written:]
+        else:
+            connection.backlog.append(connection.waiting.pop()[1])
+        self._watch_writing(connection)
+
+    def _settle(self, connection: Connection, reply: Reply, now: int) -> None:
+        recorder, ordered = self.recorder, self.codec.ordered
+        verdict, request = connection.take(reply, ordered, self._counter)
+        if verdict is Verdict.REORDERED:
+            recorder.reordered(now)
+            verdict = Verdict.CORRUPT if ordered or not reply.intact else Verdict.ANSWERED
+        if request is not None and verdict is Verdict.ANSWERED:
+            recorder.answered(request, now, connection.fd, self.is_open)
+        elif request is not None:
+            recorder.failed(ErrorKind.CORRUPT, request, connection.number, now)
+        elif verdict is Verdict.LATE:
+            recorder.late(now)
+        else:
+            if verdict is Verdict.DUPLICATE:
+                recorder.duplicate(now)
+            if verdict is Verdict.STRAY or ordered:
+                recorder.stray(ErrorKind.CORRUPT, now)
+
+    # Time.
+
+    def sweep(self, now: int) -> None:
+        """Give up what is older than the time-out, on the next part of the connections; call it again and again."""
+        if not self._to_sweep and now >= self._sweep_at_ns:
+            self._to_sweep, self._sweep_at_ns = list(self._connections.values()), now + SWEEP_EVERY_NS
+        part = [connection for connection in self._to_sweep[-SWEEP_PART:] if connection.alive]
+        limit = now - self.timeout_ns
+        del self._to_sweep[-SWEEP_PART:]
+        for connection in part:
+            if self.lanes.waits(connection.fd, limit):
+                self._take_over(connection)
+            while connection.waiting and connection.waiting[0][1] < limit:
+                self.recorder.failed(ErrorKind.TIMEOUT, connection.give_up(), connection.number, now)
+            while connection.backlog and connection.backlog[0] < limit:
+                self.recorder.never_sent(ErrorKind.TIMEOUT, connection.backlog.popleft(), connection.number, now)
+            if self.lanes.expected[connection.fd] is None:
+                self._refill(connection)
+                self._close_when_done(connection)
+
+    def settled(self, before_ns: int) -> bool:
+        """Tell whether every request that was due before a time is answered or has failed."""
+        return not any(
+            self.lanes.waits(connection.fd, before_ns)
+            or (connection.waiting and connection.waiting[0][1] < before_ns)
+            or (connection.backlog and connection.backlog[0] < before_ns)
+            for connection in self._connections.values()
+        )

@@ -1,0 +1,213 @@
+"""The options of the load generator: one table, two front ends.
+
+`python -m loadgen` reads them with argparse; Locust's own command line gets the same ones added to its parser (with
+`--load-record` for `--json`, which Locust has already, and with `--users` and `--host` for `--connections` and the
+URL). Values stay as written (text and plain numbers) until `Options.read` makes them one frozen, checked object:
+Locust's web interface writes into the parsed values too, and knows no types of ours.
+
+Windows under plain Locust: with `--window`, the windows are measured one after the other once all users are spawned,
+and the test then ends by itself. Without it the window *is* the test: it opens when all users are spawned and warmed
+up, and closes when Locust stops the test (`--run-time`, Ctrl-C, the Stop button).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from harness.schema import Load
+from loadgen.wire import transports
+
+# What `python -m loadgen` is called towards Locust's parser: its command line is complete, so that configuration files
+# of Locust's that happen to lie about must not add to it (see the Locust file).
+PROGRAM = "python -m loadgen"
+DEFAULT_CONNECTIONS = 64
+DEFAULT_WINDOW_S = 5.0
+MAX_PAYLOAD_BYTES = 1 << 24
+MAX_PIPELINE = 1 << 16
+
+
+class UsageError(ValueError):
+    """An option's value makes no sense; the text is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the load goes."""
+
+    url: str
+    transport: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, url: str) -> Target:
+        """Read `tcp://HOST:PORT`; raises UsageError with what is wrong."""
+        schemes = " or ".join(f"{name}://HOST:PORT" for name in transports())
+        if not url:
+            raise UsageError(f"there is no target: give one as {schemes} (to Locust with --host)")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise UsageError(f"URL {url!r} is not {schemes}: {error}") from error
+        if parts.scheme not in transports() or not host or not port or parts.path.strip("/") or parts.query:
+            raise UsageError(f"URL {url!r} is not {schemes}")
+        return cls(url, parts.scheme, host, port)
+
+
+def parse_cpus(text: str) -> tuple[int, ...]:
+    """Read a list of CPUs such as `0,2-3`; raises UsageError."""
+    cpus: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            cpus.update(range(int(first), int(last if dash else first) + 1))
+    except ValueError as error:
+        raise UsageError(f"CPU list {text!r} is not of the form 0,2-3") from error
+    if not cpus or min(cpus) < 0:
+        raise UsageError(f"CPU list {text!r} names no CPU")
+    return tuple(sorted(cpus))
+
+
+def _number(name: str, low: float, high: float, whole: bool = False) -> Callable[[Any], float]:
+    """Return a reader of numbers within bounds; its errors name the option."""
+
+    def read(value: Any) -> float:
+        try:
+            number = int(value) if whole else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not low <= number <= high:
+            raise UsageError(f"--{name} {value} is not a {'whole ' if whole else ''}number from {low:g} to {high:g}")
+        return number
+
+    return read
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its flag, what it means, how argparse takes it, and the default where Locust's differs."""
+
+    name: str
+    help: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    locust_default: Any = None
+
+
+# In the order in which --help shows them.
+OPTIONS = (
+    Option(
+        "load",
+        "closed (every connection keeps --pipeline requests outstanding), open:RATE or open:RATE:constant (requests/s "
+        "in total, Poisson unless constant); repeat it for one window each (default: closed)",
+        {"action": "append", "metavar": "LOAD"},
+    ),
+    Option("warmup", "seconds of the same load before each window (default: 1)", {"metavar": "S", "default": 1.0}),
+    Option("window", "seconds a window lasts (default: 5)", {"metavar": "S", "default": DEFAULT_WINDOW_S}),
+    Option("payload", "payload of a request in bytes (default: 64)", {"metavar": "BYTES", "default": "64"}),
+    Option(
+        "pipeline", "requests outstanding on a connection, closed load (default: 1)", {"metavar": "N", "default": 1}
+    ),
+    Option("timeout", "seconds until a request is given up (default: 1)", {"metavar": "S", "default": 1.0}),
+    Option("spin", "poll without sleeping: takes a whole CPU, halves the spread of results", {"action": "store_true"}),
+    Option("seed", "seed of schedules and payload (default: 1)", {"metavar": "N", "default": 1}),
+    Option("cpus", "run on these CPUs only, such as 1 or 0,2-3", {"metavar": "LIST", "default": ""}),
+)
+RECORD_HELP = "write the load record to this file, and the run's events to stdout as JSON lines"
+LOCUST_WINDOW_HELP = (
+    "seconds a window lasts; the test ends after the last one (default: one window until the test ends)"
+)
+
+
+def add_shared(parser: argparse.ArgumentParser) -> None:
+    """Add the table to the parser of `python -m loadgen`."""
+    for option in OPTIONS:
+        parser.add_argument(f"--{option.name}", help=option.help, **option.settings)
+
+
+def add_to_locust(parser: Any) -> None:
+    """Add the table to Locust's parser; what belongs to the process and not to a test stays out of the web form."""
+    for option in OPTIONS:
+        settings = dict(option.settings)
+        text = option.help
+        if option.name == "window":
+            settings["default"], text = "", LOCUST_WINDOW_HELP
+        parser.add_argument(f"--{option.name}", help=text, include_in_web_ui=option.name != "cpus", **settings)
+    parser.add_argument("--load-record", help=RECORD_HELP, metavar="FILE", default="", include_in_web_ui=False)
+
+
+def as_locust_arguments(values: argparse.Namespace) -> Iterator[str]:
+    """Yield the table's options as they stand on Locust's command line."""
+    for option in OPTIONS:
+        value = getattr(values, option.name)
+        if option.settings.get("action") == "store_true":
+            if value:
+                yield f"--{option.name}"
+        elif value not in (None, ""):
+            for item in value if isinstance(value, list) else [value]:
+                yield f"--{option.name}={item}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run does. `window_s` is None when the window lasts until the test is stopped from outside."""
+
+    target: Target
+    loads: tuple[Load, ...]
+    warmup_s: float
+    window_s: float | None
+    payload: str
+    pipeline: int
+    timeout_s: float
+    spin: bool
+    seed: int
+    cpus: tuple[int, ...]
+    record: Path | None
+
+    @property
+    def payload_bytes(self) -> int:
+        """The payload of every request."""
+        return int(self.payload)
+
+    @classmethod
+    def read(cls, url: str, values: Any, record: str) -> Options:
+        """Check parsed values (of either front end) and freeze them; raises UsageError with a sentence."""
+        options = cls(
+            target=Target.parse(url),
+            loads=_loads(values.load),
+            warmup_s=_number("warmup", 0, 3600)(values.warmup),
+            window_s=None if values.window in (None, "") else _number("window", 0.05, 86_400)(values.window),
+            payload=str(int(_number("payload", 0, MAX_PAYLOAD_BYTES, whole=True)(values.payload))),
+            pipeline=int(_number("pipeline", 1, MAX_PIPELINE, whole=True)(values.pipeline)),
+            timeout_s=_number("timeout", 0.001, 3600)(values.timeout),
+            spin=bool(values.spin),
+            seed=int(_number("seed", 0, 2**63, whole=True)(values.seed)),
+            cpus=parse_cpus(values.cpus) if values.cpus else (),
+            record=_record(record),
+        )
+        if options.window_s is None and len(options.loads) > 1:
+            raise UsageError("several loads need --window: without it the one window lasts until the test is stopped")
+        return options
+
+
+def _loads(value: Any) -> tuple[Load, ...]:
+    texts = [text for text in value.split(",") if text] if isinstance(value, str) else list(value or [])
+    try:
+        return tuple(Load.parse(text) for text in texts or ["closed"])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _record(value: str) -> Path | None:
+    if not value:
+        return None
+    path = Path(value)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UsageError(f"can not write the record to {value}: it is a folder, or its folder does not exist")
+    return path

@@ -1,0 +1,99 @@
+"""What the engine asks of a transport, and where transports are found.
+
+A transport's client side is one file of this folder, named as in the URL (`tcp.py` for `tcp://`), with a class `Codec`.
+A codec knows bytes and nothing else: no sockets, no clock, no statistics. It makes one `ClientWire` a connection,
+which builds requests and checks what comes back; which request a reply belongs to, whether it is late, a duplicate or
+out of order is decided once for all transports (`loadgen.connection`).
+
+A request's sequence number is the connection's number in the upper 24 bits and a counter in the lower 40, so that no
+two connections ever send the same one: a server that hands one connection's bytes to another is seen.
+A request is `request_head + tail(counter)` and its intact reply `reply_head + tail(counter)`. The heads belong to the
+connection, the tail to the counter alone: the engine's fast path makes one tail for a whole batch of connections.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import socket
+from typing import NamedTuple, Protocol, cast
+
+COUNTER_BYTES = 5
+COUNTER_BITS = 8 * COUNTER_BYTES
+COUNTER_MASK = (1 << COUNTER_BITS) - 1
+# Counters advance by a large odd step. So all 2**40 values come before one comes again, and those that were issued lie
+# scattered among those that were not: a garbled sequence is hardly ever one that was sent.
+COUNTER_STEP = 0x61C8864687
+_STEP_INVERSE = pow(COUNTER_STEP, -1, 1 << COUNTER_BITS)
+MAX_CONNECTION_NUMBER = (1 << 24) - 1
+
+
+def next_counter(counter: int) -> int:
+    """Return the counter after this one; the first is that after 0."""
+    return (counter + COUNTER_STEP) & COUNTER_MASK
+
+
+def was_issued(counter: int, newest: int) -> bool:
+    """Tell whether a counter was issued when `newest` was the last one that was."""
+    place, last = ((value * _STEP_INVERSE) & COUNTER_MASK for value in (counter, newest))
+    return 0 < place <= last
+
+
+class Reply(NamedTuple):
+    """A whole message received: its sequence, and whether kind, length and payload are those of an echo."""
+
+    sequence: int
+    intact: bool
+
+
+class ClientWire(Protocol):
+    """One connection's codec."""
+
+    request_head: bytes
+    reply_head: bytes
+    broken: str | None  # why the bytes received are no messages any more; None while they are
+
+    @property
+    def partial(self) -> bool:
+        """Whether the beginning of a message was received and its end was not."""
+        ...
+
+    def request(self, counter: int) -> tuple[int, bytes]:
+        """Return the sequence of the request with this counter, and the request as bytes."""
+        ...
+
+    def replies(self, data: bytes) -> list[Reply]:
+        """Take bytes received and return the messages that they complete; sets `broken` when the bytes are none."""
+        ...
+
+    def sequence_of(self, reply: bytes) -> int:
+        """Return the sequence of a whole intact reply."""
+        ...
+
+
+class ClientCodec(Protocol):
+    """One run's codec: it holds the payload."""
+
+    transport: str
+    socket_type: socket.SocketKind
+    ordered: bool  # replies that come in another order than their requests are wrong
+    request_bytes: int
+    reply_bytes: int
+
+    def tail(self, counter: int) -> bytes:
+        """Return the end that the request with this counter and its reply have in common on every connection."""
+        ...
+
+    def connection(self, number: int) -> ClientWire:
+        """Return the codec of the connection with this number, 0 to `MAX_CONNECTION_NUMBER`."""
+        ...
+
+
+def transports() -> list[str]:
+    """Return the names of the transports there are: the modules of this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def make_codec(transport: str, payload: bytes) -> ClientCodec:
+    """Return the codec of a transport for one payload; the name must be one of `transports()`."""
+    return cast(ClientCodec, importlib.import_module(f"{__name__}.{transport}").Codec(payload))

@@ -1,0 +1,109 @@
+"""The wire protocol over TCP as the client sees it: messages back to back, split and glued in every possible way.
+
+What arrives is judged message by message. A RESPONSE of the right length with the payload that was sent is intact.
+Another payload, another length, or a REQUEST (a server that echoes the bytes unchanged) is a message, but a wrong one.
+A bad magic, version or kind, an ERROR, or a length that no server of this protocol would send is no message that can
+be skipped: the bytes after it have no known beginning, so the wire is broken for good.
+
+Only what belongs to an incomplete message is kept. Comparisons run on the buffer in place, without a copy of the
+payload. A message that arrives alone and whole (nearly all do) is checked on the bytes as they were received.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from loadgen.wire import COUNTER_BITS, COUNTER_BYTES, Reply
+from servers.wire._message import ERROR, HEADER, HEADER_BYTES, MAGIC, REQUEST, RESPONSE, START, VERSION
+
+# A length beyond this is taken for garbage, not for a message to wait for.
+MAX_FOREIGN_PAYLOAD_BYTES = 1 << 24
+_START = (MAGIC << 16) | (VERSION << 8)
+
+
+class Codec:
+    """The codec of a run: requests with one payload."""
+
+    transport = "tcp"
+    socket_type = socket.SOCK_STREAM
+    ordered = True
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.request_bytes = self.reply_bytes = HEADER_BYTES + len(payload)
+
+    def tail(self, counter: int) -> bytes:
+        """Return the end of the request with this counter: the counter and the payload."""
+        return counter.to_bytes(COUNTER_BYTES, "big") + self.payload
+
+    def connection(self, number: int) -> Wire:
+        """Return the codec of the connection with this number."""
+        return Wire(self, number)
+
+
+class Wire:
+    """The codec of one connection."""
+
+    def __init__(self, codec: Codec, number: int) -> None:
+        self._codec = codec
+        self._sequence_base = number << COUNTER_BITS
+        counter_at = HEADER_BYTES - COUNTER_BYTES
+        length = len(codec.payload)
+        self.request_head = HEADER.pack(MAGIC, VERSION, REQUEST, length, self._sequence_base)[:counter_at]
+        self.reply_head = HEADER.pack(MAGIC, VERSION, RESPONSE, length, self._sequence_base)[:counter_at]
+        self.broken: str | None = None
+        self._rest = bytearray()  # the beginning of an incomplete message
+        self._needed_bytes = HEADER_BYTES
+
+    @property
+    def partial(self) -> bool:
+        """Whether the beginning of a message was received and its end was not."""
+        return bool(self._rest)
+
+    def request(self, counter: int) -> tuple[int, bytes]:
+        """Return a request's sequence and its bytes."""
+        return self._sequence_base | counter, self.request_head + self._codec.tail(counter)
+
+    def sequence_of(self, reply: bytes) -> int:
+        """Return the sequence in a message's header."""
+        return int(HEADER.unpack_from(reply)[4])
+
+    def replies(self, data: bytes) -> list[Reply]:
+        """Return the messages completed by `data`, in order; what follows a broken one is dropped."""
+        buffer: bytes | bytearray = data
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed_bytes:
+                return []
+            buffer, self._rest = self._rest, bytearray()
+        found: list[Reply] = []
+        at, self._needed_bytes = 0, HEADER_BYTES
+        while len(buffer) - at >= HEADER_BYTES:
+            self.broken = self._judge(buffer, at)
+            if self.broken is not None:
+                return found
+            message_bytes = HEADER_BYTES + START.unpack_from(buffer, at)[1]
+            if len(buffer) - at < message_bytes:
+                self._needed_bytes = message_bytes
+                break
+            found.append(self._reply(buffer, at, at + message_bytes))
+            at += message_bytes
+        self._rest += buffer[at:]
+        return found
+
+    def _judge(self, data: bytes | bytearray, at: int) -> str | None:
+        start, length = START.unpack_from(data, at)
+        if start == _START | ERROR:
+            reason = data[at + HEADER_BYTES : at + HEADER_BYTES + min(length, 80)]
+            return f"the server sent ERROR: {reason.decode('ascii', 'replace')}"
+        if start not in (_START | REQUEST, _START | RESPONSE):
+            return f"the server sent bytes that are no message: {data[at : at + HEADER_BYTES].hex()}"
+        if length > max(MAX_FOREIGN_PAYLOAD_BYTES, len(self._codec.payload)):
+            return f"the server sent a message of {length} bytes"
+        return None
+
+    def _reply(self, data: bytes | bytearray, at: int, end: int) -> Reply:
+        _, _, kind, length, sequence = HEADER.unpack_from(data, at)
+        payload = self._codec.payload
+        intact = kind == RESPONSE and length == len(payload) and data.startswith(payload, at + HEADER_BYTES)
+        return Reply(sequence, intact)

@@ -1,0 +1,113 @@
+"""What the options read, and the one sentence for what they refuse."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.schema import Load
+from loadgen.cli import make_parser
+from loadgen.options import OPTIONS, Options, Target, UsageError, add_to_locust, as_locust_arguments, parse_cpus
+from tests.loadgen.runs import options_for
+
+URL = "tcp://127.0.0.1:9000"
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    values = make_parser().parse_args([URL])
+    options = Options.read(values.url, values, values.json)
+    assert values.connections == 64
+    assert options == Options(
+        target=Target(URL, "tcp", "127.0.0.1", 9000),
+        loads=(Load("closed"),),
+        warmup_s=1,
+        window_s=5,
+        payload="64",
+        pipeline=1,
+        timeout_s=1,
+        spin=False,
+        seed=1,
+        cpus=(),
+        record=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [("tcp://localhost:80", "localhost", 80), ("tcp://[::1]:9000", "::1", 9000), ("tcp://10.0.0.7:1/", "10.0.0.7", 1)],
+)
+def test_a_target_has_a_host_and_a_port(url: str, host: str, port: int) -> None:
+    target = Target.parse(url)
+    assert (target.host, target.port) == (host, port)
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:9000", "http://a:1", "tcp://a", "tcp://:9", "tcp://a:x", "tcp://a:1/b"])
+def test_what_is_no_target_is_refused_with_the_form_there_is(url: str) -> None:
+    with pytest.raises(UsageError, match="tcp://HOST:PORT"):
+        Target.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"load": ["open"]}, "load 'open' is not one of closed, open:RATE"),
+        ({"load": ["open:-3"]}, "load 'open:-3' is not one of"),
+        ({"load": ["closed", "open:1:often"]}, "load 'open:1:often' is not one of"),
+        ({"warmup": "-1"}, "--warmup -1 is not a number from 0"),
+        ({"window": "0"}, "--window 0 is not a number from 0.05"),
+        ({"window": "nan"}, "--window nan is not a number"),
+        ({"payload": "1.5"}, "--payload 1.5 is not a whole number from 0"),
+        ({"payload": "64:0.9,4096:0.1"}, "--payload 64:0.9,4096:0.1 is not a whole number"),
+        ({"pipeline": "0"}, "--pipeline 0 is not a whole number from 1"),
+        ({"timeout": "soon"}, "--timeout soon is not a number"),
+        ({"seed": "-1"}, "--seed -1 is not a whole number"),
+        ({"cpus": "1;2"}, "CPU list '1;2' is not of the form 0,2-3"),
+        ({"cpus": "3-1"}, "CPU list '3-1' names no CPU"),
+        ({"window": "", "load": ["closed", "open:5"]}, "several loads need --window"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence.replace("(", r"\(")):
+        options_for(URL, **change)
+
+
+def test_a_record_that_can_not_be_written_is_refused_before_the_run(tmp_path: Path) -> None:
+    values = make_parser().parse_args([URL])
+    for place in (tmp_path, tmp_path / "missing" / "record.json"):
+        with pytest.raises(UsageError, match="can not write the record to"):
+            Options.read(URL, values, str(place))
+
+
+def test_cpus_are_read_as_ranges() -> None:
+    assert parse_cpus("5,0,2-3") == (0, 2, 3, 5)
+
+
+def test_both_command_lines_know_the_same_options_and_pass_them_on_unchanged() -> None:
+    arguments = ["--load", "open:5", "--load", "closed", "--warmup", "2", "--window", "0.5", "--payload", "9"]
+    arguments += ["--pipeline", "3", "--timeout", "0.25", "--spin", "--seed", "4", "--cpus", "0"]
+    ours = make_parser().parse_args([URL, *arguments])
+
+    class LocustLike(ArgumentParser):
+        """Locust's parser takes one keyword more."""
+
+        def add_argument(self, *names: str, include_in_web_ui: bool = True, **settings: Any) -> Any:
+            return super().add_argument(*names, **settings)
+
+    parser = LocustLike()
+    add_to_locust(parser)
+    theirs = parser.parse_args([*as_locust_arguments(ours), "--load-record", ""])
+    for option in OPTIONS:
+        assert getattr(theirs, option.name) == getattr(ours, option.name), option.name
+    assert Options.read(URL, theirs, theirs.load_record) == Options.read(URL, ours, ours.json)
+
+
+def test_without_a_window_locust_decides_when_it_ends() -> None:
+    assert options_for(URL, window="").window_s is None
+
+
+def test_values_written_by_a_web_form_are_understood() -> None:
+    options = options_for(URL, load="open:5,", window=0.5, pipeline="2", spin=True)
+    assert (options.loads, options.pipeline, options.spin) == ((Load("open", 5.0),), 2, True)
