@@ -58,7 +58,7 @@ def expected_s(scenario: Scenario) -> float:
 
 def deadline_s(scenario: Scenario, overhead_s: float) -> float:
     """Return after how long a load generator of this scenario must have ended, in seconds."""
-    return overhead_s + expected_s(scenario) + len(scenario.loads) * (scenario.timeout_s + SETTLE_S)
+    return overhead_s + expected_s(scenario) + len(scenario.loads) * (2 * scenario.timeout_s + SETTLE_S)
 
 
 @contextmanager
