@@ -1,12 +1,13 @@
 """Alternating runs and the medians of their ratios.
 
 A shared machine changes its speed from minute to minute, so two programs are never measured one after the other in
-blocks: every round runs all variants once, in an order that rotates, and a ratio is taken within its round. Quoted is
-the median of the ratios with the least and the greatest.
+blocks: every round runs all variants once, in a shuffled order (seeded), and a ratio is taken within its round. Quoted
+is the median of the ratios with the least and the greatest.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 import sys
 from collections.abc import Callable, Mapping
@@ -28,12 +29,11 @@ class Ratio:
 
 
 def alternate(variants: Mapping[str, Measure], rounds: int) -> dict[str, list[float]]:
-    """Run every variant once a round, in rotating order; return the figures by variant, one a round."""
-    names = list(variants)
+    """Run every variant once a round, in shuffled order; return the figures by variant, one a round."""
+    names, rng = list(variants), random.Random(1)
     figures: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        for name in rng.sample(names, len(names)):
             figure = variants[name]()
             figures[name].append(figure)
             print(f"  round {number + 1}/{rounds}  {name:<34}{figure:>12,.0f}/s", file=sys.stderr, flush=True)

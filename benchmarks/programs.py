@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import platform
+import select
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).parent
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
-_STOP_S = 10.0
+_READY_S = _STOP_S = 10.0
 
 
 def build(name: str) -> Path:
@@ -55,7 +56,7 @@ def server(command: list[str]) -> Iterator[dict[str, Any]]:
         )
         assert process.stdout is not None
         try:
-            line = process.stdout.readline()
+            line = process.stdout.readline() if select.select([process.stdout], [], [], _READY_S)[0] else ""
             if not line:
                 errors.seek(0)
                 raise RuntimeError(f"{' '.join(command)} did not start: {errors.read()[-500:]}")

@@ -6,12 +6,13 @@ import argparse
 import json
 import logging
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import servers.models
 import servers.wire
 from servers import registry
 from servers.config import OneSentenceParser, ServerConfig, UsageError, add_arguments
+from servers.contract import Model
 from servers.lifecycle import serve
 
 LIST_SCHEMA = "echobench.list/1"
@@ -43,9 +44,14 @@ def _serve(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     for name in ("list", "json"):
         del settings[name]
     config = ServerConfig(**settings)
-    if config.workers is not None and model.parallelism(config) != config.workers:
+    if config.workers is not None and not has_workers(model, config):
         raise UsageError(f"--workers is for models that have workers; {config.model} has none")
     return serve(model, transport.factory(config), config)
+
+
+def has_workers(model: Model, config: ServerConfig) -> bool:
+    """Tell whether a model does what `--workers` asks for: another number makes another parallelism."""
+    return all(model.parallelism(replace(config, workers=number)) == number for number in (2, 3))
 
 
 def _parser() -> argparse.ArgumentParser:

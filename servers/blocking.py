@@ -6,7 +6,8 @@ unfinished and cleared when it is whole.
 
 **How it stops.** Whoever owns the process or thread shuts down the receiving side of the connection (`SHUT_RD`). That
 wakes a blocked `recv`; what is queued can still be read, then comes an end of file. So everything that had arrived is
-answered.
+answered. What a peer had sent and its own kernel still held back, because this side's queue was full, is not: after
+`SHUT_RD` the kernel opens its window no more. The event-driven models, which need no such wake-up, answer that too.
 
 **How it closes.** Send all, shut down the sending side, read and discard until the peer has closed or `LINGER_S` is
 over, close. A byte left unread at `close`, or one that arrives after it, would make the kernel send a reset and throw
@@ -18,9 +19,9 @@ What breaks first: a peer that sends and never reads blocks its own process or t
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
+import select
 import socket
 import struct
 import sys
@@ -36,7 +37,7 @@ from servers.signals import StopSignal
 log = logging.getLogger(__name__)
 
 _TIMEVAL = struct.Struct("@ll")
-_SENT_POLL_S = 0.002
+_SENT_POLL_MS = 2
 
 
 def serve_connection(connection: socket.socket, service: Service, buffer: memoryview) -> None:
@@ -48,7 +49,7 @@ def serve_connection(connection: socket.socket, service: Service, buffer: memory
         if farewell:
             connection.sendall(farewell)
         _finish(connection, buffer, stop)
-    except (ConnectionError, TimeoutError) as error:
+    except OSError as error:
         if stop.remaining_s():  # else it was cut off, and counted as that
             service.tally[RESET] += 1
         log.info("connection lost: %s", error)
@@ -74,6 +75,9 @@ def _converse(connection: socket.socket, protocol: StreamProtocol, service: Serv
         if deadline_s is not None or protocol.phase is PARTIAL:
             # A reply out of this chunk means that another message has begun in it.
             deadline_s = _limit_message(connection, protocol, service, None if reply else deadline_s)
+            if deadline_s is not None and deadline_s <= time.monotonic():  # there is always a byte to read
+                service.tally[TIMED_OUT] += 1
+                return
 
 
 def _limit_message(
@@ -100,30 +104,28 @@ def _limit_receive(connection: socket.socket, seconds: float) -> None:
 def _finish(connection: socket.socket, buffer: memoryview, stop: StopSignal) -> None:
     if stop.requested:
         _wait_until_sent(connection, stop)
-    _shut_sending(connection)
     deadline_s = time.monotonic() + LINGER_S
-    with suppress(BlockingIOError, ConnectionResetError):  # the linger is over; the peer went first
+    with suppress(OSError):  # the linger is over, or the peer went first: everything was sent
+        connection.shutdown(socket.SHUT_WR)
         while (left_s := deadline_s - time.monotonic()) > 0:
             _limit_receive(connection, max(0.001, left_s))
             if not connection.recv_into(buffer):
-                return
-
-
-def _shut_sending(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_WR)
-    except OSError as error:
-        if error.errno == errno.ENOTCONN:
-            raise ConnectionResetError(errno.ECONNRESET, "the peer has gone") from error
-        raise
+                break
+    if stop.requested:  # perhaps only since: the end of file may have been that of SHUT_RD
+        _wait_until_sent(connection, stop)
 
 
 def _wait_until_sent(connection: socket.socket, stop: StopSignal) -> None:
-    """Wait until the peer's kernel has all replies; there is no event for it, so the queue's length is asked."""
+    """Wait until the peer's kernel has all replies, or the connection is broken.
+
+    There is no event for the first, so the queue's length is asked every few milliseconds; the second is always told.
+    """
     if sys.platform != "linux":
         return
-    while _unsent_bytes(connection) and stop.remaining_s():
-        time.sleep(_SENT_POLL_S)
+    broken = select.poll()
+    broken.register(connection, 0)
+    while stop.remaining_s() and _unsent_bytes(connection) and not broken.poll(_SENT_POLL_MS):
+        pass
 
 
 def _unsent_bytes(connection: socket.socket) -> int:

@@ -26,6 +26,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
+from servers.contract import LIVE
 from servers.signals import FORK_SIGNALS, StopSignal
 from servers.tally import Ledger
 
@@ -62,13 +63,13 @@ class Children:
             pid = os.fork()
             if pid == 0:
                 self._be_child(root, work, row)
+            self._rows[pid] = row
+            return pid
         except OSError:
             self._ledger.close(row)
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        self._rows[pid] = row
-        return pid
 
     def reap(self) -> list[int]:
         """Collect the children that have ended; return their process ids."""
@@ -77,9 +78,14 @@ class Children:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            ended.append(pid)
-            self._forget(pid, status)
+            if pid in self._rows:  # else it was inherited from whoever started the server
+                ended.append(pid)
+                self._forget(pid, status)
         return ended
+
+    def live_connections(self) -> int:
+        """Return how many connections the children hold, as they count them."""
+        return sum(row[LIVE] for row in self._rows.values())
 
     def wait(self, seconds: Callable[[], float], on_end: Callable[[], object]) -> bool:
         """Reap until no child is left or `seconds()` has run down; tell whether none is left."""
@@ -129,6 +135,11 @@ class Children:
         finally:
             sys.stderr.flush()
             os._exit(code)
+
+
+def fork_unavailable() -> str | None:
+    """Return why this platform can't fork, None where it can."""
+    return None if hasattr(os, "fork") else "this platform has no fork()"
 
 
 def die_with_parent(parent: int) -> None:

@@ -1,14 +1,14 @@
 """All knobs of a server, in one frozen record: every model gets the same, the ready line shows them, results keep them.
 
 Differences between servers that hide here are the classic confound of a comparison (other buffer sizes, another
-backlog), so nothing that a model could do differently is set anywhere else.
+backlog), so nothing about a connection is set anywhere else.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NoReturn
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -56,7 +56,7 @@ def _number(kind: type[int] | type[float], least: float, most: float, meaning: s
         except ValueError:
             value = kind(-1)
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {meaning} from {least:g} to {most:g}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not {meaning} from {least} to {most}")
         return value
 
     return parse
@@ -68,19 +68,21 @@ _SECONDS = _number(float, 0, 86_400, "a number of seconds")
 
 
 _PORT = _number(int, 0, 65_535, "a port")
+_DEFAULTS = {field.name: field.default for field in fields(ServerConfig)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a server to a parser; their destinations are the fields of `ServerConfig`."""
+    parser.set_defaults(**{name: value for name, value in _DEFAULTS.items() if name not in ("model", "transport")})
     add = parser.add_argument
-    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on, IPv4 or IPv6 (%(default)s)")
-    add("--port", type=_PORT, default=0, metavar="N", help="port, 0 picks a free one (%(default)s)")
+    add("--host", metavar="ADDRESS", help="address to listen on, IPv4 or IPv6 (%(default)s)")
+    add("--port", type=_PORT, metavar="N", help="port, 0 picks a free one (%(default)s)")
     add("--workers", type=_COUNT, metavar="N", help="worker processes of hybrid (default: its CPUs, at least 2)")
-    add("--backlog", type=_COUNT, default=4096, metavar="N", help="length of the listen queue (%(default)s)")
-    add("--recv-bytes", type=_BYTES, default=65_536, metavar="N", help="size of a read (%(default)s)")
-    add("--max-payload", type=_BYTES, default=1 << 20, metavar="N", help="longest payload accepted (%(default)s)")
+    add("--backlog", type=_COUNT, metavar="N", help="length of the listen queue (%(default)s)")
+    add("--recv-bytes", type=_BYTES, metavar="N", help="size of a read (%(default)s)")
+    add("--max-payload", type=_BYTES, metavar="N", help="longest payload accepted (%(default)s)")
     timeout = "seconds from a message's first byte to its last, 0 is never (%(default)g)"
-    add("--message-timeout", dest="message_timeout_s", type=_SECONDS, default=60.0, metavar="S", help=timeout)
+    add("--message-timeout", dest="message_timeout_s", type=_SECONDS, metavar="S", help=timeout)
     drain = "seconds that connections have to end after SIGTERM, then they are cut off (%(default)g)"
-    add("--drain-timeout", dest="drain_timeout_s", type=_SECONDS, default=5.0, metavar="S", help=drain)
-    add("--log-level", choices=LOG_LEVELS, default="warning", help="what goes to stderr (%(default)s)")
+    add("--drain-timeout", dest="drain_timeout_s", type=_SECONDS, metavar="S", help=drain)
+    add("--log-level", choices=LOG_LEVELS, help="what goes to stderr (%(default)s)")

@@ -58,6 +58,7 @@ COUNTERS = (
     RESET,  # connections that the peer reset
     REFUSED,  # connections accepted and closed at once for want of a descriptor, process or thread
 ) = range(len(COUNTERS))
+LIVE = len(COUNTERS)  # a column of its own, no counter: the connections that a worker holds now
 
 
 class Phase(Enum):

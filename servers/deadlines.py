@@ -1,25 +1,17 @@
 """Deadlines that all lie equally far ahead: a queue instead of a heap.
 
-Every message time-out is equal and so is every linger, so the first that was set is the first to run out. A deadline
-that is no longer wanted stays in the queue as a ticket that was voided, and is dropped when its turn comes.
+Every message time-out is equal and so is every linger, so the first that was set is the first to run out. What is to
+happen at a deadline is also its name: set again it moves to the end, voided it is gone at once. So a queue is never
+longer than there are connections.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-
-class Ticket:
-    """One deadline; void it by `wanted = False`."""
-
-    __slots__ = ("at_s", "on_expiry", "wanted")
-
-    def __init__(self, at_s: float, on_expiry: Callable[[], None]) -> None:
-        self.at_s = at_s
-        self.on_expiry = on_expiry
-        self.wanted = True
+OnExpiry = Callable[[], None]
 
 
 class Deadlines:
@@ -27,22 +19,26 @@ class Deadlines:
 
     def __init__(self, duration_s: float) -> None:
         self._duration_s = duration_s
-        self._queue: deque[Ticket] = deque()
+        self._queue: OrderedDict[OnExpiry, float] = OrderedDict()
 
-    def set(self, on_expiry: Callable[[], None]) -> Ticket:
-        """Set a deadline from now."""
-        ticket = Ticket(time.monotonic() + self._duration_s, on_expiry)
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def set(self, on_expiry: OnExpiry) -> None:
+        """Set a deadline from now, or move the one there is."""
         if self._duration_s > 0:
-            self._queue.append(ticket)
-        return ticket
+            self._queue[on_expiry] = time.monotonic() + self._duration_s
+            self._queue.move_to_end(on_expiry)
+
+    def void(self, on_expiry: OnExpiry) -> None:
+        """Take a deadline back, if it was set."""
+        self._queue.pop(on_expiry, None)
 
     def next_s(self) -> float | None:
         """Return the monotonic time of the next deadline, None where there is none."""
-        while self._queue and not self._queue[0].wanted:
-            self._queue.popleft()
-        return self._queue[0].at_s if self._queue else None
+        return next(iter(self._queue.values()), None)
 
-    def expired(self, now_s: float) -> Iterator[Ticket]:
+    def expired(self, now_s: float) -> Iterator[OnExpiry]:
         """Take out and yield what has run out by `now_s`."""
         while (at_s := self.next_s()) is not None and at_s <= now_s:
-            yield self._queue.popleft()
+            yield self._queue.popitem(last=False)[0]

@@ -17,12 +17,11 @@ import socket
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from servers.config import ServerConfig
-from servers.contract import ProtocolFactory
-from servers.listener import Acceptor, is_loopback, listen
+from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
+from servers.contract import Model, ProtocolFactory
+from servers.listener import Acceptor, effective_backlog, is_loopback, listen
 from servers.service import Service
 from servers.signals import StopSignal
 from servers.tally import Ledger
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 SCHEMA = "echobench.server/1"
 
 
-def serve(model: ModuleType, protocol_factory: ProtocolFactory, config: ServerConfig) -> int:
+def serve(model: Model, protocol_factory: ProtocolFactory, config: ServerConfig) -> int:
     """Serve until a stop signal, print the ready and the stopped line, return the exit code.
 
     Raises UsageError where the address can't be had.
@@ -57,8 +56,8 @@ def serve(model: ModuleType, protocol_factory: ProtocolFactory, config: ServerCo
 def ready_line(config: ServerConfig, listener: socket.socket, parallelism: int | None) -> dict[str, Any]:
     """Return what a server says when it can serve: who and where it is, and its effective settings."""
     host, port = listener.getsockname()[:2]
+    workers = parallelism if (parallelism or 1) > 1 else config.workers
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    settings = asdict(config) | {"host": host, "port": port, "workers": parallelism if config.workers else None}
     return {
         "event": "ready",
         "schema": SCHEMA,
@@ -71,7 +70,18 @@ def ready_line(config: ServerConfig, listener: socket.socket, parallelism: int |
         "gil": gil,
         "code": code_hash(),
         "parallelism": parallelism,
-        "config": settings,
+        "config": effective_settings(config) | {"host": host, "port": port, "workers": workers},
+    }
+
+
+def effective_settings(config: ServerConfig) -> dict[str, Any]:
+    """Return the settings as they work, those that are the same for every server among them."""
+    return asdict(config) | {
+        "backlog": effective_backlog(config),
+        "tcp_nodelay": True,
+        "write_high_water_bytes": WRITE_HIGH_WATER_BYTES,
+        "write_low_water_bytes": WRITE_LOW_WATER_BYTES,
+        "linger_s": LINGER_S,
     }
 
 

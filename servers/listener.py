@@ -6,7 +6,8 @@ silently shared with it. The others then join.
 
 **Draining a listener.** `close` on a listening socket resets the connections that are still in its queue. So a drain
 first attaches a socket filter that drops everything (Linux): nobody enters any more, a client that knocks retries and
-finds the port closed. Then the queue is accepted to its end, and only then the socket is closed.
+finds the port closed. Then the queue is accepted to its end, and only then the socket is closed. The filter takes a
+privilege (CAP_NET_ADMIN); without it the queue is shortened to one, which may lose a few of a storm of connects.
 
 **Out of descriptors.** A listening socket stays readable while its queue holds a connection that can't be accepted, and
 a loop that waits for it would spin. So an acceptor keeps one spare descriptor: it is given up, the connection is
@@ -23,6 +24,8 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from servers.config import ServerConfig, UsageError
 from servers.contract import CONNECTIONS, REFUSED, Tally
@@ -32,7 +35,7 @@ log = logging.getLogger(__name__)
 _OUT_OF_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BURST = 256
 _GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
-_SO_ATTACH_FILTER = 26
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _BPF_RETURN_CONSTANT = 0x06
 
 
@@ -49,11 +52,12 @@ def listen(config: ServerConfig, count: int) -> list[socket.socket]:
             address = sockets[0].getsockname()
         for listener in sockets:
             listener.listen(config.backlog)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a host name of too many letters is a UnicodeError
         for listener in sockets:
             listener.close()
         place = f"{config.host} port {config.port}"
-        raise UsageError(f"can't listen on {place}: {error.strerror or error}; {_advice(error)}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"can't listen on {place}: {reason}; {_advice(error)}") from error
     return sockets
 
 
@@ -79,10 +83,11 @@ def _bound(family: socket.AddressFamily, address: tuple[object, ...], *, share: 
     return listener
 
 
-def _advice(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
+def _advice(error: OSError | UnicodeError) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
         return "choose another --port, or 0 for a free one"
-    if error.errno == errno.EACCES:
+    if number == errno.EACCES:
         return "choose a --port over 1023"
     return "choose another --host"
 
@@ -96,6 +101,17 @@ def is_loopback(listener: socket.socket) -> bool:
 def configure_connection(connection: socket.socket) -> None:
     """Give an accepted connection the options that every model shares."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if sys.platform != "linux":
+        connection.setblocking(True)  # elsewhere it inherits the listener's way
+
+
+def effective_backlog(config: ServerConfig) -> int:
+    """Return the length that the listen queue really has: the system may allow less than was asked for."""
+    try:
+        allowed = int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return config.backlog
+    return min(config.backlog, allowed)
 
 
 class Acceptor:
@@ -110,17 +126,19 @@ class Acceptor:
         return self._listener.fileno()
 
     def accept(self, tally: Tally) -> socket.socket | None:
-        """Return a connection, blocking and configured, or None when there is none or it had to be refused."""
-        try:
-            connection, _ = self._listener.accept()
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            if error.errno in _OUT_OF_ROOM:
-                self._refuse(tally, error)
-            elif error.errno not in _GONE:
-                raise
-            return None
+        """Return a connection, blocking and configured, or None when none waits; what has no room is refused."""
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+                break
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno in _OUT_OF_ROOM:
+                    if not self._refuse(tally, error):
+                        return None
+                elif error.errno not in _GONE:
+                    raise
         tally[CONNECTIONS] += 1
         try:
             configure_connection(connection)
@@ -148,27 +166,41 @@ class Acceptor:
             return
         instruction = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN_CONSTANT, 0, 0, 0))
         program = struct.pack("HP", 1, ctypes.addressof(instruction))
-        self._listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        try:
+            self._listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        except PermissionError:
+            self._listener.listen(0)
+
+    def admit_again(self, config: ServerConfig) -> None:
+        """Undo `stop_admitting`, which works on the socket and so for every process that shares it."""
+        if sys.platform == "linux":
+            with suppress(OSError):  # there is no filter, or no privilege to have attached one
+                self._listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        self._listener.listen(config.backlog)
 
     def close(self) -> None:
         """Close the listening socket; the port is free when every process that shares it has done so."""
         self._listener.close()
         os.close(self._spare)
 
-    def _refuse(self, tally: Tally, reason: OSError) -> None:
+    def _refuse(self, tally: Tally, reason: OSError) -> bool:
+        """Take a connection from the queue and close it; tell whether that could be done."""
         log.info("refused a connection: %s", reason.strerror)
         os.close(self._spare)
         try:
             self._listener.accept()[0].close()
             tally[REFUSED] += 1
+            return True
         except OSError as error:
-            log.debug("nobody to refuse: %s", error.strerror)
+            log.info("could not refuse it: %s", error.strerror)
+            return False
         finally:
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def refuse(connection: socket.socket, tally: Tally, reason: Exception) -> None:
     """Close a connection at once for which no process or thread could be made, and count it."""
-    log.warning("refused a connection: %s", reason)
+    log.info("refused a connection: %s", reason)
+    tally[CONNECTIONS] -= 1
     tally[REFUSED] += 1
     connection.close()

@@ -10,10 +10,12 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 from types import ModuleType
+from typing import cast
 
 import servers.models
 import servers.wire
 from servers.config import UsageError
+from servers.contract import Model, Transport
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,14 @@ def entries(package: ModuleType) -> list[Entry]:
     return [_entry(package, name) for name in names(package)]
 
 
-def load_model(name: str) -> ModuleType:
+def load_model(name: str) -> Model:
     """Import a model; raises UsageError when there is no such model or it is unavailable."""
-    return _load(servers.models, "model", name)
+    return cast(Model, _load(servers.models, "model", name))
 
 
-def load_transport(name: str) -> ModuleType:
+def load_transport(name: str) -> Transport:
     """Import a transport; raises UsageError when there is no such transport or it is unavailable."""
-    return _load(servers.wire, "transport", name)
+    return cast(Transport, _load(servers.wire, "transport", name))
 
 
 def _load(package: ModuleType, kind: str, name: str) -> ModuleType:

@@ -2,7 +2,8 @@
 
 A signal handler that only sets a flag does not end a blocking call: Python repeats calls that a signal interrupts. So
 the interpreter also writes each signal's number into a pipe (`signal.set_wakeup_fd`), and every loop waits on that pipe
-beside its sockets. SIGCHLD is in it for the same reason: a child that ends must wake the loop that reaps it.
+beside its sockets; a forked child, which waits on nothing but its connection, has that shut down. SIGCHLD is in the
+pipe for the same reason: a child that ends must wake the loop that reaps it.
 
 Only the root of the tree counts signals: the first SIGTERM or SIGINT asks for a drain, the second ends everything at
 once with exit code 130. A terminal sends SIGINT to the whole group, so children ignore it; they drain on the root's
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 EXIT_AT_ONCE = 130
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -31,6 +33,7 @@ class StopSignal:
         self._drain_timeout_s = drain_timeout_s
         self._deadline_s = float("inf")
         self._before_exit: Callable[[], None] = lambda: None
+        self._before: dict[int, Any] = {}  # the handlers that `restore` gives back
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         os.set_blocking(self._write_end, False)
@@ -54,6 +57,8 @@ class StopSignal:
     def install(self, before_exit: Callable[[], None]) -> None:
         """Take over the signals in the root; `before_exit` runs when a second signal ends it at once."""
         self._before_exit = before_exit
+        if not self._before:
+            self._before = {number: signal.getsignal(number) for number in (*_STOPPING, signal.SIGCHLD)}
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in _STOPPING:
             signal.signal(number, self._on_root)
@@ -80,8 +85,8 @@ class StopSignal:
     def restore(self) -> None:
         """Give the signals back (for a root that goes on after its service, as tests and benchmarks do)."""
         signal.set_wakeup_fd(-1)
-        for number in (*_STOPPING, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         self.close()
 
     def _request(self) -> None:

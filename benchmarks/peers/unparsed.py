@@ -15,19 +15,21 @@ from servers.registry import load_model
 class RawEcho:
     """Sends back what it receives."""
 
-    phase = Phase.OPEN
+    def __init__(self) -> None:
+        self.phase = Phase.OPEN
 
     def receive(self, data: Octets) -> bytes:
-        return bytes(data)
+        return b"" if self.phase is Phase.CLOSING else bytes(data)
 
     def steps(self, data: Octets) -> Iterator[Step]:
-        yield Step(bytes(data))
+        yield Step(self.receive(data))
 
     def receive_eof(self) -> bytes:
+        self.phase = Phase.CLOSING
         return b""
 
     def drain(self) -> bytes:
-        return b""
+        return self.receive_eof()
 
 
 if __name__ == "__main__":

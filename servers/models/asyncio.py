@@ -26,7 +26,7 @@ import socket
 from typing import cast
 
 from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
-from servers.contract import ABORTED, CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT
+from servers.contract import ABORTED, CLOSING, LIVE, OPEN, PARTIAL, RESET, TIMED_OUT
 from servers.listener import Acceptor
 from servers.service import Service, receive_buffer
 
@@ -125,12 +125,14 @@ class _EchoConnection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES)
         self._server.connections.add(self)
+        self._server.service.tally[LIVE] += 1
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_timer()
         if isinstance(error, OSError) and not self._ending:
             self._server.service.tally[RESET] += 1
         self._server.connections.discard(self)
+        self._server.service.tally[LIVE] -= 1
         if not self._server.connections:
             self._server.emptied.set()
 
@@ -147,6 +149,7 @@ class _EchoConnection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         if not self._ending:
+            self._stop_timer()
             farewell = self._protocol.receive_eof()
             if farewell:
                 self._transport.write(farewell)
@@ -191,8 +194,9 @@ class _EchoConnection(asyncio.BufferedProtocol):
                 size = os.readv(descriptor, [self._buffer])
             except BlockingIOError:
                 self._end(bytes(self._protocol.drain()))
-            except OSError:  # reset: nothing is left to answer
-                self._transport.abort()
+            except OSError:  # nothing is left to answer
+                self._server.service.tally[RESET] += 1
+                self.cut_off()
             else:
                 self.buffer_updated(size) if size else self._end(bytes(self._protocol.receive_eof()))
         asyncio.get_running_loop().call_soon(self._read_rest)
@@ -226,7 +230,11 @@ class _EchoConnection(asyncio.BufferedProtocol):
         self._stop_timer()
         if farewell:
             self._transport.write(farewell)
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the peer went first; all was answered
+            self._transport.abort()
+            return
         # With a low-water mark of 0, `resume_writing` tells when all is sent.
         self._transport.set_write_buffer_limits(0)
         if not self._transport.get_write_buffer_size():

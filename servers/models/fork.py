@@ -16,13 +16,12 @@ doesn't.
 from __future__ import annotations
 
 import gc
-import os
 import select
 import socket
 from contextlib import suppress
 
 from servers.blocking import serve_connection
-from servers.children import Children, unblock_stop_signals
+from servers.children import Children, fork_unavailable, unblock_stop_signals
 from servers.config import ServerConfig
 from servers.contract import ABORTED
 from servers.listener import Acceptor, refuse
@@ -30,11 +29,9 @@ from servers.service import Service, receive_buffer
 from servers.signals import StopSignal
 
 SUMMARY = "a process per connection, forked on accept"
+_REMIND_S = 0.1
 
-
-def unavailable() -> str | None:
-    """Return why this platform can't have the model."""
-    return None if hasattr(os, "fork") else "this platform has no fork()"
+unavailable = fork_unavailable
 
 
 def parallelism(_config: ServerConfig) -> int | None:
@@ -59,8 +56,13 @@ def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
         children.reap()
         if not stop.requested and (connection := acceptor.accept(service.tally)) is not None:
             _fork_for(connection, acceptor, children, service, buffer)
+    children.terminate()
     for connection in acceptor.drain(service.tally):
-        _fork_for(connection, acceptor, children, service, buffer)
+        if stop.remaining_s():
+            _fork_for(connection, acceptor, children, service, buffer)
+        else:
+            connection.close()
+            service.tally[ABORTED] += 1
     poller.unregister(acceptor)
     acceptor.close()
     _drain(children, service, poller)
@@ -70,8 +72,10 @@ def _drain(children: Children, service: Service, poller: select.poll) -> None:
     stop = service.stop
 
     def wait() -> None:
-        poller.poll(stop.remaining_s() * 1000)
+        # A signal that reaches a child on its way into `recv` sets its flag and wakes nothing: it is told again.
+        poller.poll(min(_REMIND_S, stop.remaining_s()) * 1000)
         stop.clear()
+        children.terminate()
 
     children.terminate()
     children.reap()

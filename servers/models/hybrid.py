@@ -19,27 +19,29 @@ killed.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import select
 import time
 from collections.abc import Callable
 from functools import partial
 
-from servers.children import Children, unblock_stop_signals
-from servers.config import LINGER_S, ServerConfig
+from servers.children import Children, fork_unavailable, unblock_stop_signals
+from servers.config import LINGER_S, ServerConfig, UsageError
 from servers.contract import ABORTED
 from servers.listener import Acceptor
 from servers.models import asyncio as asyncio_model
-from servers.models import fork as fork_model
 from servers.service import Service
 from servers.signals import StopSignal
+
+log = logging.getLogger(__name__)
 
 SUMMARY = "prefork and asyncio: worker processes, each with an event loop and a listener"
 LEAST_WORKERS = 2
 _RESPAWN_S = 1.0
 _LAST_WORDS_S = 2 * LINGER_S  # after the drain deadline, for workers to cut off and count what is left
 
-unavailable = fork_model.unavailable
+unavailable = fork_unavailable
 
 
 def parallelism(config: ServerConfig) -> int | None:
@@ -80,9 +82,14 @@ class _Arbiter:
         def report() -> None:
             os.write(report_end, b"r")
             os.close(report_end)
+            os.close(ready_end)
 
-        for acceptor in self._acceptors:
-            self._start_worker(acceptor, report)
+        try:
+            for acceptor in self._acceptors:
+                self._start_worker(acceptor, report)
+        except OSError as error:
+            self._children.kill_and_wait()
+            raise UsageError(f"can't fork {len(self._acceptors)} workers: {error.strerror}; ask for fewer") from error
         os.close(report_end)
         reports = 0
         while reports < len(self._acceptors) and (got := os.read(ready_end, len(self._acceptors))):
@@ -101,7 +108,7 @@ class _Arbiter:
             stop.clear()
             self._collect()
             while not stop.requested and self._vacant and self._vacant[0][0] <= time.monotonic():
-                self._start_worker(self._vacant.pop(0)[1], _already_reported)
+                self._replace(self._vacant.pop(0)[1])
 
     def drain(self) -> None:
         """End the workers without losing a connection that waits in a queue."""
@@ -124,7 +131,16 @@ class _Arbiter:
 
         self._children.reap()
         if not self._children.wait(left_s, wait):
+            self._service.tally[ABORTED] += self._children.live_connections()
             self._children.kill_and_wait()
+
+    def _replace(self, acceptor: Acceptor) -> None:
+        acceptor.admit_again(self._service.config)  # a worker that was told to stop has closed it to newcomers
+        try:
+            self._start_worker(acceptor, _already_reported)
+        except OSError as error:
+            log.warning("can't fork a worker, trying again: %s", error.strerror)
+            self._vacant.append((time.monotonic() + _RESPAWN_S, acceptor))
 
     def _start_worker(self, acceptor: Acceptor, ready: Callable[[], None]) -> None:
         pid = self._children.fork(partial(self._be_worker, acceptor, ready))

@@ -1,6 +1,6 @@
 """One thread, one selector, a state machine per connection.
 
-**Accepts** when the listener is readable, until it would block. **A connection lives** as a `_Connection` in the
+**Accepts** when the listener is readable, a burst a turn. **A connection lives** as a `_Connection` in the
 selector's table; its states are *reading*, *flushing* (the peer takes replies slower than it sends requests) and
 *lingering* (sending side shut down, reading only to discard). **Blocks:** nothing but the work of a request; while one
 is served all others wait.
@@ -18,15 +18,18 @@ is left at the drain deadline is cut off and counted as aborted.
 
 from __future__ import annotations
 
+import logging
 import selectors
 import socket
 import time
 
 from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
 from servers.contract import ABORTED, CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, Octets
-from servers.deadlines import Deadlines, Ticket
+from servers.deadlines import Deadlines
 from servers.listener import Acceptor
 from servers.service import Service, receive_buffer
+
+log = logging.getLogger(__name__)
 
 SUMMARY = "one thread, an event loop on a selector"
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -78,8 +81,10 @@ class _Loop:
         while self.connections and (left_s := self.service.stop.remaining_s()):
             for connection in list(self.unread):
                 connection.read_rest()
-            wait_s = 0.0 if self.unread else min(left_s, self._wait_s() or left_s)
-            for key, events in self.selector.select(wait_s):
+            if not self.connections:
+                return
+            due_s = 0.0 if self.unread else self._wait_s()
+            for key, events in self.selector.select(left_s if due_s is None else min(left_s, due_s)):
                 key.data(events)
             self._expire()
         self.service.tally[ABORTED] += sum(not connection.lingers for connection in self.connections)
@@ -101,8 +106,8 @@ class _Loop:
     def _expire(self) -> None:
         for deadlines in (self.message_deadlines, self.linger_deadlines):
             if deadlines.next_s() is not None:
-                for ticket in deadlines.expired(time.monotonic()):
-                    ticket.on_expiry()
+                for on_expiry in deadlines.expired(time.monotonic()):
+                    on_expiry()
 
 
 class _Connection:
@@ -115,7 +120,7 @@ class _Connection:
         self._loop = loop
         self._protocol = loop.service.new_protocol(loop.service.tally)
         self._backlog = bytearray()
-        self._message: Ticket | None = None  # the deadline of an unfinished message
+        self._message = False  # whether the deadline of an unfinished message is set
         self._ending = False  # all replies are made: flush, then shut down the sending side
         self._rest_only = False  # the server drains: what has arrived is the last
         self.lingers = False  # all is sent and the sending side shut down: only the peer's end is waited for
@@ -129,7 +134,7 @@ class _Connection:
             if self._rest_only:
                 self._end(self._protocol.drain())
             return
-        except (ConnectionError, TimeoutError):
+        except OSError:
             self._lose()
             return
         if not size:
@@ -138,7 +143,7 @@ class _Connection:
         reply = self._protocol.receive(self._loop.buffer[:size])
         if reply:
             self._send(reply)
-        if self._protocol.phase is not OPEN or self._message is not None:
+        if self._protocol.phase is not OPEN or self._message:
             self._mind_phase(bool(reply))
 
     def read_rest(self) -> None:
@@ -157,6 +162,7 @@ class _Connection:
         """Close the socket and forget the connection."""
         self._ending = True
         self._void_message_deadline()
+        self._loop.linger_deadlines.void(self.close)
         self._loop.connections.discard(self)
         self._loop.unread.discard(self)
         self._loop.selector.unregister(self._socket)
@@ -170,21 +176,23 @@ class _Connection:
             return
         if self._protocol.phase is OPEN or answered:
             self._void_message_deadline()
-        if self._protocol.phase is PARTIAL and self._message is None and self._reads():
-            self._message = self._loop.message_deadlines.set(self._on_message_timeout)
+        if self._protocol.phase is PARTIAL and not self._message and self._reads():
+            self._message = True
+            self._loop.message_deadlines.set(self._on_message_timeout)
 
     def _reads(self) -> bool:
         """Tell whether the connection is read at present; while it isn't, the peer can't be blamed for being slow."""
         return bool(self._loop.selector.get_key(self._socket).events & _READ)
 
     def _on_message_timeout(self) -> None:
+        self._message = False
         self._loop.service.tally[TIMED_OUT] += 1
         self._end(self._protocol.receive_eof())
 
     def _void_message_deadline(self) -> None:
-        if self._message is not None:
-            self._message.wanted = False
-            self._message = None
+        if self._message:
+            self._message = False
+            self._loop.message_deadlines.void(self._on_message_timeout)
 
     def _send(self, reply: Octets) -> None:
         """Write a reply, or what the kernel takes of it."""
@@ -193,7 +201,7 @@ class _Connection:
                 sent = self._socket.send(reply)
             except BlockingIOError:
                 sent = 0
-            except (ConnectionError, TimeoutError):
+            except OSError:
                 self._lose()
                 return
             if sent == len(reply):
@@ -215,7 +223,7 @@ class _Connection:
             sent = self._socket.send(self._backlog)
         except BlockingIOError:
             return
-        except (ConnectionError, TimeoutError):
+        except OSError:
             self._lose()
             return
         del self._backlog[:sent]
@@ -259,27 +267,23 @@ class _Connection:
     def _shut_down(self) -> None:
         try:
             self._socket.shutdown(socket.SHUT_WR)
-        except OSError:  # the peer went first
-            self._lose()
+        except OSError:  # the peer went first; all was answered
+            self.close()
             return
         self.lingers = True
         self._loop.unread.discard(self)
         self._loop.selector.modify(self._socket, _READ, self._discard)
-        self._loop.linger_deadlines.set(self._on_linger_over)
+        self._loop.linger_deadlines.set(self.close)
 
     def _discard(self, _events: int) -> None:
         try:
-            while self._socket.recv_into(self._loop.buffer):
-                pass
+            if self._socket.recv_into(self._loop.buffer):
+                return
         except BlockingIOError:
             return
-        except (ConnectionError, TimeoutError):
-            pass  # the peer went first; everything was sent
+        except OSError as error:
+            log.debug("the peer went first, everything was sent: %s", error)
         self.close()
-
-    def _on_linger_over(self) -> None:
-        if self in self._loop.connections:
-            self.close()
 
     def _lose(self) -> None:
         """Forget a connection that the peer has reset."""
