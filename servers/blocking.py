@@ -27,6 +27,7 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from servers.config import LINGER_S
@@ -40,14 +41,20 @@ _TIMEVAL = struct.Struct("@ll")
 _SENT_POLL_MS = 2
 
 
-def serve_connection(connection: socket.socket, service: Service, buffer: memoryview) -> None:
-    """Serve a connection to its end and close its sending side; the caller closes the socket."""
+def serve_connection(
+    connection: socket.socket, service: Service, buffer: memoryview, on_finish: Callable[[], object]
+) -> None:
+    """Serve a connection to its end and close its sending side; the caller closes the socket.
+
+    `on_finish` is called when all replies are made: from then on nobody may shut down the receiving side.
+    """
     protocol, stop = service.new_protocol(service.tally), service.stop
     try:
         _converse(connection, protocol, service, buffer)
         farewell = protocol.drain() if stop.requested else protocol.receive_eof()
         if farewell:
             connection.sendall(farewell)
+        on_finish()
         _finish(connection, buffer, stop)
     except OSError as error:
         if stop.remaining_s():  # else it was cut off, and counted as that
@@ -111,8 +118,6 @@ def _finish(connection: socket.socket, buffer: memoryview, stop: StopSignal) -> 
             _limit_receive(connection, max(0.001, left_s))
             if not connection.recv_into(buffer):
                 break
-    if stop.requested:  # perhaps only since: the end of file may have been that of SHUT_RD
-        _wait_until_sent(connection, stop)
 
 
 def _wait_until_sent(connection: socket.socket, stop: StopSignal) -> None:

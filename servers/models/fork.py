@@ -89,9 +89,11 @@ def _fork_for(
 ) -> None:
     def work(tally: memoryview, stop: StopSignal) -> None:
         acceptor.close()
-        stop.install_in_child(on_stop=lambda: _stop_receiving(connection))
+        conversing = [connection]
+        stop.install_in_child(on_stop=lambda: _stop_receiving(conversing))
         unblock_stop_signals()
-        serve_connection(connection, service.in_worker(tally, stop, service.ready), buffer)
+        own = service.in_worker(tally, stop, service.ready)
+        serve_connection(connection, own, buffer, on_finish=conversing.clear)
         connection.close()
 
     try:
@@ -102,6 +104,7 @@ def _fork_for(
         connection.close()
 
 
-def _stop_receiving(connection: socket.socket) -> None:
-    with suppress(OSError):  # the peer has gone: the loop is about to find out
-        connection.shutdown(socket.SHUT_RD)
+def _stop_receiving(connections: list[socket.socket]) -> None:
+    for connection in connections:
+        with suppress(OSError):  # the peer has gone: the loop is about to find out
+            connection.shutdown(socket.SHUT_RD)

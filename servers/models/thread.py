@@ -17,7 +17,9 @@ from __future__ import annotations
 import select
 import socket
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 
 from servers.blocking import serve_connection
 from servers.config import ServerConfig
@@ -59,27 +61,28 @@ class _Threads:
         self._service = service
         self._lock = threading.Lock()
         self._live: dict[socket.socket, threading.Thread] = {}
+        self._conversing: set[socket.socket] = set()  # the live ones that are not about to be closed
 
     def start(self, connection: socket.socket) -> None:
         thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
         with self._lock:
             self._live[connection] = thread
+            self._conversing.add(connection)
         try:
             thread.start()
         except RuntimeError as error:  # the system has no room for another thread
-            with self._lock:
-                del self._live[connection]
+            self._forget(connection)
             refuse(connection, self._service.tally, error)
 
     def drain(self) -> None:
         """Let every thread answer what its connection has received; cut off what is left at the deadline."""
-        self._shut_down(socket.SHUT_RD)
+        self._shut_down(self._conversing, socket.SHUT_RD)
         threads = list(self._live.values())
         for thread in threads:
             thread.join(self._service.stop.remaining_s())
         left = [thread for thread in threads if thread.is_alive()]
         self._service.tally[ABORTED] += len(left)
-        self._shut_down(socket.SHUT_RDWR)
+        self._shut_down(self._live, socket.SHUT_RDWR)
         for thread in left:
             thread.join(_LAST_WORDS_S)
 
@@ -88,15 +91,25 @@ class _Threads:
         tally = service.ledger.open()
         try:
             own = service.in_worker(tally, service.stop, service.ready)
-            serve_connection(connection, own, receive_buffer(service.config))
+            on_finish = partial(self._finishes, connection)
+            serve_connection(connection, own, receive_buffer(service.config), on_finish)
         finally:
-            with self._lock:
-                del self._live[connection]
-                connection.close()
+            self._forget(connection)
             service.ledger.close(tally)
 
-    def _shut_down(self, how: int) -> None:
+    def _finishes(self, connection: socket.socket) -> None:
         with self._lock:
-            for connection in self._live:
+            self._conversing.discard(connection)
+
+    def _forget(self, connection: socket.socket) -> None:
+        """Close a connection, under the lock: nobody may shut down a descriptor that has a new owner."""
+        with self._lock:
+            del self._live[connection]
+            self._conversing.discard(connection)
+            connection.close()
+
+    def _shut_down(self, connections: Iterable[socket.socket], how: int) -> None:
+        with self._lock:
+            for connection in connections:
                 with suppress(OSError):  # the peer has gone: its thread is about to find out
                     connection.shutdown(how)
