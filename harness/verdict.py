@@ -4,7 +4,10 @@ Pure functions: figures in, an enum member and warnings out.
 
 `limited_by` is the first of these that holds; the order matters, since a saturated generator makes a server look idle:
 
-1. generator: it was busy 90 % of the window. Throughput is a lower bound then, and no statement about the server.
+1. generator: it was busy 90 % of the window, and the server was not full. Throughput is a lower bound then, and no
+   statement about the server. *Full* is a server whose CPUs were idle less than 5 %, or with a thread that ran 95 % of
+   the time it had: whatever a faster generator would do, it could not get much more of that. (A generator that always
+   finds a reply ready is always busy, also when it could go faster: with many servers it handles one reply a time.)
 2. server: it had work to do (closed load, or an open one whose schedule was missed) and either its CPUs were idle less
    than 10 % of the time they had, or one of its threads ran at least 90 % of it. The time they had is the window less
    what the hypervisor took: by the wall clock, saturated servers on a virtual machine read anything from 0.64 to 0.91.
@@ -31,8 +34,7 @@ from harness.schema import (
     warning,
 )
 
-SERVER_IDLE = 0.1
-THREAD_BUSY = 0.9
+SERVER_IDLE, SERVER_FULL_IDLE = 0.1, 0.05
 SHARE_OF_BUSY = 0.5
 STEAL = 0.05
 CLOSED = "closed"
@@ -69,9 +71,9 @@ def limited_by(window: LoadWindow, resources: Resources) -> LimitedBy:
     """Return what kept a window's throughput from being higher."""
     closed = window["load"] == CLOSED
     missed = any(record["kind"] == WarningKind.SCHEDULE_MISSED for record in window["warnings"])
-    if window["busy_fraction"] >= GENERATOR_BUSY:
+    if window["busy_fraction"] >= GENERATOR_BUSY and not _server_used_up(resources, SERVER_FULL_IDLE):
         return LimitedBy.GENERATOR
-    saturated = _server_saturated(resources)
+    saturated = _server_used_up(resources, SERVER_IDLE)
     if saturated and (closed or missed):
         return LimitedBy.SERVER
     if closed:
@@ -81,12 +83,15 @@ def limited_by(window: LoadWindow, resources: Resources) -> LimitedBy:
     return LimitedBy.UNDETERMINED
 
 
-def _server_saturated(resources: Resources) -> bool | None:
-    """Tell whether the server could not do more; None where neither figure says so and one is missing."""
+def _server_used_up(resources: Resources, idle_least: float) -> bool | None:
+    """Tell whether less than a part of what the server had was idle: of its CPUs, or of its busiest thread's time.
+
+    None where neither figure says so and one is missing.
+    """
     idle, busiest, share = resources.idle_fraction, resources.busiest_thread_share, resources.server_share_of_busy
-    if busiest is not None and busiest >= THREAD_BUSY:
+    if busiest is not None and busiest >= 1 - idle_least:
         return True
-    if idle is not None and idle < SERVER_IDLE:
+    if idle is not None and idle < idle_least:
         return True if share is None or share >= SHARE_OF_BUSY else None
     return None if idle is None or busiest is None else False
 

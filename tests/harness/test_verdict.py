@@ -29,6 +29,11 @@ def window(load: str = "closed", **changes: Any) -> LoadWindow:
     [
         (window(busy_fraction=0.9), SATURATED, LimitedBy.GENERATOR),
         (window(busy_fraction=0.89), SATURATED, LimitedBy.SERVER),
+        (window(busy_fraction=0.99), Resources(0.05, 0.949, 0.0, {}), LimitedBy.GENERATOR),
+        (window(busy_fraction=0.99), Resources(0.049, 0.5, 0.0, {}), LimitedBy.SERVER),
+        (window(busy_fraction=0.99), Resources(0.5, 0.95, 0.0, {}), LimitedBy.SERVER),
+        (window(busy_fraction=0.99), Resources(0.01, 0.3, 0.0, {}, server_share_of_busy=0.4), LimitedBy.GENERATOR),
+        (window(busy_fraction=0.99), UNKNOWN, LimitedBy.GENERATOR),
         (window("open:9", busy_fraction=0.95), IDLE, LimitedBy.GENERATOR),
         (window(), SATURATED, LimitedBy.SERVER),
         (window(), ONE_THREAD, LimitedBy.SERVER),
