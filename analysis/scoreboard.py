@@ -1,7 +1,8 @@
 """The ranking on a console: all columns where there is room, the most telling ones where there is not.
 
-Warnings stand in words under the table, where they do not squeeze the figures; a model that has any is marked with
-an asterisk. Everything is ASCII but the rules of the table, which rich replaces where the output can't show them.
+Warnings, and verdicts of other windows than the first, stand in words under the table, where they do not squeeze the
+figures; a model that has any is marked with an asterisk. The server's CPUs stand in the title, too. Everything is ASCII
+but the rules of the table, which rich replaces where the output can't show them.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ COLUMNS = (
     Column("rank", lambda line: line.place, number=False, least=6, most=6),
     Column("model", lambda line: Entry(line.model + (" *" if _marked(line) else "")), number=False, least=NAME_WIDTH),
     Column("trans-\nport", lambda line: Entry(line.transport), number=False, shown_from=WIDE, least=6),
-    Column("server\nCPUs", lambda line: Entry(line.server_cpus), number=False, least=6),
+    Column("server\nCPUs", lambda line: Entry(line.server_cpus), number=False, shown_from=WIDE, least=6),
     Column("req/s", lambda line: line.throughput),
     Column("relative\nto leader", lambda line: line.relative, shown_from=USUAL),
     Column("p50\nms", lambda line: _alone(line.p50), shown_from=WIDE),
     Column("p99\nms", lambda line: _alone(line.p99)),
     Column("CPU\nus/req", lambda line: _alone(line.cpu), shown_from=USUAL),
     Column("PSS\nMB", lambda line: _alone(line.pss), shown_from=WIDE),
-    Column("limited\nby", lambda line: line.limited_by, number=False, least=9),
+    Column("limited\nby", lambda line: Entry(_verdicts(line)[0]), number=False, least=12),
 )
 
 
@@ -86,8 +87,21 @@ def _alone(entry: Entry) -> Entry:
     return Entry(entry.text, doubt=entry.doubt)
 
 
+def _verdicts(line: Line) -> tuple[str, str]:
+    """Return the verdict of the first window, and what there is to say of the others."""
+    first, _, others = line.limited_by.text.partition("; ")
+    return first, others
+
+
+def _remarks(line: Line) -> str:
+    """Return what stands against a line's figures, in words."""
+    others = _verdicts(line)[1]
+    limits = [f"limited by: {others}"] if others else []
+    return "; ".join([line.warnings.text] * (line.warnings.text != "none") + limits)
+
+
 def _marked(line: Line) -> bool:
-    return line.warnings.text != "none"
+    return bool(_remarks(line))
 
 
 def _notes(view: ConditionView, lines: tuple[Line, ...]) -> list[str]:
@@ -99,5 +113,5 @@ def _notes(view: ConditionView, lines: tuple[Line, ...]) -> list[str]:
         notes.append("No open load was measured: there are no response times.")
     if any(line.throughput.text.startswith(">=") for line in lines):
         notes.append(">= the load generator was the limit: a lower bound, not ranked.")
-    notes += [f"* {line.model}: {line.warnings.text}" for line in lines if _marked(line)]
+    notes += [f"* {line.model}: {_remarks(line)}" for line in lines if _marked(line)]
     return notes
