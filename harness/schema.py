@@ -13,7 +13,7 @@ Rules of a percentile, in one place:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, NotRequired, TypedDict
@@ -332,12 +332,3 @@ def describe_warning(record: WarningRecord) -> str:
 
 def _short(value: float | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def merge_errors(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Add up errors by kind."""
-    merged: dict[str, int] = {}
-    for part in parts:
-        for kind, count in part.items():
-            merged[kind] = merged.get(kind, 0) + count
-    return merged

@@ -104,6 +104,9 @@ def test_memory_is_read_again_between_two_windows(busy: Program, idle: Program) 
         eventually(lambda: closed(sampler.accounts), "the closing is read")
         sampler.announce(1, time.monotonic_ns() + 600_000_000_000, time.monotonic_ns() + 601_000_000_000)
         eventually(lambda: sampler.accounts.connected_memory is not None, "memory is read")
+        read = sampler.stop().connected_memory
+        assert read is not None
+        assert read.pss_bytes
 
 
 def test_the_series_has_one_value_a_column_and_sample(busy: Program, idle: Program) -> None:
