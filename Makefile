@@ -60,7 +60,7 @@ check: $(STAMP)  ## lint, types, architecture
 	@$(PY) -m mypy
 	@$(PY) -m pytest -q tests/test_architecture.py
 
-benchmarks: $(STAMP)  ## what needs a quiet machine: the figures of docs/performance.md (10 minutes)
+benchmarks: $(STAMP)  ## the figures of docs/performance.md: a quiet machine, a C compiler, 10 minutes
 	@$(PY) -m benchmarks
 
 clean:  ## remove the environment and what was built; results stay

@@ -65,11 +65,12 @@ class Run:
     problems: tuple[str, ...]
 
 
-def read(run_dir: Path) -> Run:
+def read(run_dir: Path | str) -> Run:
     """Read a run folder into frames.
 
     Raises StoreError or SchemaError where `run.json` can't be read and there is no cell to show without it.
     """
+    run_dir = Path(run_dir)
     problems: list[str] = []
     stored = list(_stored(run_dir, problems))
     document = _document(run_dir, problems, required=not stored)

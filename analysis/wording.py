@@ -41,7 +41,7 @@ WARNING_MEANINGS: Mapping[str, str] = {
     WarningKind.COUNT_MISMATCH: "the server and the load generator counted different numbers of requests",
     WarningKind.STALLED_CONNECTIONS: "some connections had no reply in the whole window",
     WarningKind.UNFAIR: "replies were spread unevenly over the connections",
-    WarningKind.KERNEL_DROPS: "the kernel lost connections or datagrams, or had to send segments again",
+    WarningKind.KERNEL_DROPS: "the kernel dropped connections from a full listen queue",
     WarningKind.STEAL: "the hypervisor gave the CPUs to somebody else",
     WarningKind.PAUSES: "the machine stopped for long enough to be seen in the times",
     WarningKind.SHORT: "too few requests for a p99",

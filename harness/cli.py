@@ -24,7 +24,7 @@ from harness.interrupts import Interrupts
 from harness.pinning import allowed_cpus
 from harness.plan import Narrowing, find_plan, make_plan, plan_names, read_plan_file
 from harness.plan_errors import PlanError
-from harness.progress import LineDisplay, LiveDisplay
+from harness.progress import LineDisplay, LiveDisplay, Unheard
 from harness.run import Outcome, ResumeError, Run, measure_run, new_run, resumed_run
 from harness.schema import SchemaError
 from harness.store import RUN_FILE, StoreError, latest_run, read_run, scratch_folder
@@ -117,7 +117,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 def pass_on(name: str, words: Sequence[str]) -> NoReturn:
     """Become `python -m servers` or `python -m loadgen`, with the same arguments."""
-    os.execv(sys.executable, [sys.executable, "-m", PASSED_ON[name], *words])
+    try:
+        os.execv(sys.executable, [sys.executable, "-m", PASSED_ON[name], *words])
+    except OSError as error:
+        raise PlanError(f"can't start {sys.executable}: {error.strerror}") from error
 
 
 def command_run(arguments: argparse.Namespace, tools: Tools) -> int:
@@ -163,7 +166,7 @@ def _find_run(name: str, results: Path) -> Path:
 
 
 def _measure(run: Run, tools: Tools) -> Outcome:
-    console = Console(stderr=True)
+    console = Unheard(stderr=True)
     display = LiveDisplay(console) if console.is_terminal else LineDisplay(console)
     with (
         scratch_folder() as scratch,

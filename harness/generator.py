@@ -38,11 +38,11 @@ def load_command(task: Task, ready: Mapping[str, Any], record: Path, bench: Benc
         command += ["--load", load]
     options: dict[str, object] = {
         "--connections": scenario.connections,
-        "--warmup": f"{scenario.warmup_s:g}",
-        "--window": f"{scenario.window_s:g}",
+        "--warmup": f"{scenario.warmup_s:.12g}",
+        "--window": f"{scenario.window_s:.12g}",
         "--payload": scenario.payload,
         "--pipeline": scenario.pipeline,
-        "--timeout": f"{scenario.timeout_s:g}",
+        "--timeout": f"{scenario.timeout_s:.12g}",
         "--seed": task.seed,
         "--json": record,
     }

@@ -185,7 +185,7 @@ def _narrowed(names: list[str], only: tuple[str, ...] | None, flag: str) -> list
     for name in only:
         if name not in names:
             raise PlanError(
-                f"{flag} names {name!r}{meant(name, names)}, which the plan does not hold: {', '.join(names)}"
+                f"{flag} names {name!r}{meant(name, names)}, which is not in the plan; it has {', '.join(names)}"
             )
     return [name for name in names if name in only]
 

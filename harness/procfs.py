@@ -1,6 +1,6 @@
 """Small files of /proc, read with as few system calls as there are.
 
-Sampling must cost little: an open, one read and a close take about 5 us where Python's file objects take 15.
+Sampling must cost little: an open, the reads and a close take about 5 us where Python's file objects take 15.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ READ_BYTES = 65_536
 
 
 def read_proc(path: str) -> bytes | None:
-    """Return the first 64 KiB of a file of /proc, or None where the process ended or the kernel keeps no such file."""
+    """Return a file of /proc, or None where the process ended or the kernel keeps no such file.
+
+    The kernel hands out some of them, lists of children among them, a page a read: it is read to its end.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
+    parts = []
     try:
-        return os.read(descriptor, READ_BYTES)
+        while part := os.read(descriptor, READ_BYTES):
+            parts.append(part)
+        return b"".join(parts)
     except ProcessLookupError:
         return None
     finally:

@@ -6,6 +6,8 @@ Observers: events in, display out. What is said is made by pure functions from t
 from __future__ import annotations
 
 import io
+import os
+import sys
 from types import TracebackType
 from typing import Any, Self
 
@@ -75,6 +77,15 @@ def percentile(summary: Summary) -> str:
     if value is None:
         return "too few samples"
     return value if isinstance(value, str) else f"{value / 1e6:.2f} ms"
+
+
+class Unheard(Console):
+    """A console whose other end may be closed: then it falls silent. Who only watches must not end a run."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing any more."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 class LineDisplay:

@@ -22,7 +22,7 @@ MAX_WORKERS = 1_024
 MAX_DURATION_S = 3_600
 # Flags of `python -m servers` that the harness sets itself, each from its own place in the plan.
 FLAGS_WITH_A_KEY = {"--model": "model", "--transport": "transport", "--workers": "workers"}
-FLAGS_OF_THE_HARNESS = {"--host", "--port", "--list", "--json"}
+FLAGS_OF_THE_HARNESS = {"--host", "--port", "--list", "--json", "--help", "-h"}
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ def whole_number(least: int, most: int) -> Rule:
     return rule
 
 
-def _seconds(*, zero: bool) -> Rule:
+def _seconds(least: float) -> Rule:
     def rule(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             seconds = float(value)
-            if 0 < seconds <= MAX_DURATION_S or (zero and seconds == 0):
+            if least <= seconds <= MAX_DURATION_S:
                 return seconds
-        raise ValueError(f"seconds, {'0 or more' if zero else 'more than 0'}, up to {MAX_DURATION_S:,}")
+        raise ValueError(f"seconds, from {least:g} to {MAX_DURATION_S:,}")
 
     return rule
 
@@ -153,9 +153,9 @@ KEYS: Mapping[str, Key] = {
     "connections": Key(whole_number(1, MAX_CONNECTIONS), 64),
     "payload": Key(_payload, "64"),
     "loads": Key(_loads, ("closed",)),
-    "warmup_s": Key(_seconds(zero=True), 1.0),
-    "window_s": Key(_seconds(zero=False), 5.0),
-    "timeout_s": Key(_seconds(zero=False), 1.0),
+    "warmup_s": Key(_seconds(0), 1.0),
+    "window_s": Key(_seconds(0.05), 5.0),
+    "timeout_s": Key(_seconds(0.001), 1.0),
     "mode": Key(_only("persistent"), "persistent"),
     "pipeline": Key(whole_number(1, MAX_PIPELINE), 1),
     "work": Key(_only("echo"), "echo"),

@@ -33,6 +33,7 @@ HISTOGRAM_HIGHEST_NS = 3_600_000_000_000
 HISTOGRAM_DIGITS = 3
 
 GENERATOR_BUSY = 0.9
+MAX_RATE_PER_S = 1_000_000
 JAIN_FAIR = 0.9
 
 
@@ -109,16 +110,17 @@ class Load:
             return cls("closed")
         if kind == "open" and len(rest) in {1, 2} and rest[1:] in ([], ["constant"], ["poisson"]):
             rate = _positive(rest[0])
-            if rate is not None:
+            if rate is not None and rate <= MAX_RATE_PER_S:
                 return cls("open", rate, "constant" if rest[1:] == ["constant"] else "poisson")
-        raise ValueError(f"load {text!r} is not one of closed, open:RATE, open:RATE:constant (RATE in requests/s, > 0)")
+        forms = f"closed, open:RATE, open:RATE:constant (RATE in requests/s, over 0 and up to {MAX_RATE_PER_S:,})"
+        raise ValueError(f"load {text!r} is not one of {forms}")
 
     def __str__(self) -> str:
         """Write the load as it is read."""
         if self.kind == "closed":
             return "closed"
         suffix = ":constant" if self.arrivals == "constant" else ""
-        return f"open:{self.rate_per_s:g}{suffix}"
+        return f"open:{self.rate_per_s:.12g}{suffix}"
 
 
 def _positive(text: str) -> float | None:
@@ -326,9 +328,13 @@ def total_errors(errors: Mapping[str, int]) -> int:
 def describe_warning(record: WarningRecord) -> str:
     """Return a warning as a short phrase: its kind in words, then its figures."""
     words = record["kind"].replace("_", " ")
-    figures = ", ".join(f"{name} {_short(value)}" for name, value in record["figures"].items())
+    figures = ", ".join(_figure(name, value) for name, value in record["figures"].items())
     return f"{words} ({figures})" if figures else words
 
 
-def _short(value: float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _figure(name: str, value: float | str) -> str:
+    if name.endswith("_ns") and not isinstance(value, str):
+        return f"{name.removesuffix('_ns').replace('_', ' ')} {value / 1e6:.3g} ms"
+    if isinstance(value, str):
+        return f"{name.replace('_', ' ')} {value}"
+    return f"{name.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{name.replace('_', ' ')} {value:.4g}"

@@ -33,11 +33,16 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ServerStart:
-    """How a server is started: its command, in which folder (None: where echobench was started), whether it is ours."""
+    """How a server is started: its command, in which folder (None: where echobench was started), whether it is ours.
+
+    One of ours must say in its ready line that it is the model and transport of the scenario.
+    """
 
     command: tuple[str, ...]
     folder: Path | None
     ours: bool
+    model: str = ""
+    transport: str = ""
 
 
 def server_start(scenario: Scenario, foreign: ForeignServer | None, bench: Bench) -> ServerStart:
@@ -50,7 +55,8 @@ def server_start(scenario: Scenario, foreign: ForeignServer | None, bench: Bench
     command = [*bench.tools.servers, "--model", scenario.model, "--transport", scenario.transport, "--host", HOST]
     if scenario.workers is not None:
         command += ["--workers", str(scenario.workers)]
-    return ServerStart((*command, "--port", "0", *scenario.options), bench.tools.folder, ours=True)
+    words = (*command, "--port", "0", *scenario.options)
+    return ServerStart(words, bench.tools.folder, ours=True, model=scenario.model, transport=scenario.transport)
 
 
 def _filled(word: str, values: Mapping[str, str]) -> str:
@@ -108,12 +114,18 @@ def await_ready(child: Child, start: ServerStart, bench: Bench) -> dict[str, Any
 def _ready_line(text: str, start: ServerStart) -> dict[str, Any]:
     ready = parse_event(text)
     if ready is None or ready["event"] != "ready":
-        raise CellFailure(f"the server printed {shown(text)} where its ready line was expected")
+        expected = 'one line of JSON with "event": "ready", "host" and "port"'
+        raise CellFailure(f"the server printed {shown(text)} where its ready line was expected: {expected}")
     try:
         if start.ours or "schema" in ready:
             require_schema(ready, SERVER_SCHEMA, "the server's ready line")
     except SchemaError as error:
         raise CellFailure(str(error)) from error
+    other = [key for key in ("model", "transport") if start.ours and ready.get(key) != getattr(start, key)]
+    if other:
+        raise CellFailure(
+            f"the server says that its {other[0]} is {ready.get(other[0])!r}: do the plan's options change it?"
+        )
     host, port = ready.get("host"), ready.get("port")
     if not isinstance(host, str) or type(port) is not int or not 0 < port < 65_536:
         raise CellFailure(f"the server's ready line names no host and port: {shown(text)}")

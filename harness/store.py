@@ -159,11 +159,17 @@ def _index(path: Path) -> tuple[int, str]:
     return (int(index) if index.isdecimal() else 0), path.name
 
 
+def _missing(path: Path) -> str:
+    if path.name == RUN_FILE:
+        return f"{path.parent} is no run folder: it has no {RUN_FILE} (runs are made in results/runs)"
+    return f"{path} does not exist"
+
+
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StoreError(f"{path} does not exist") from error
+        raise StoreError(_missing(path)) from error
     except OSError as error:
         raise StoreError(f"{path} can't be read: {error.strerror}") from error
     except ValueError as error:  # no JSON, or no UTF-8

@@ -37,10 +37,14 @@ class JsonLines:
         try:
             self._stream.write(json.dumps({"event": event, **fields}) + "\n")
             self._stream.flush()
-        except BrokenPipeError as error:
+        except OSError as error:
             # Python flushes stdout once more when it exits, and would complain there.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise UnheardError("nobody reads the events on stdout any more") from error
+            gone = isinstance(error, BrokenPipeError)
+            sentence = (
+                "nobody reads the events on stdout any more" if gone else f"can not write to stdout: {error.strerror}"
+            )
+            raise UnheardError(sentence) from error
 
 
 class Silence:

@@ -46,6 +46,10 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--connections", metavar="N", default=DEFAULT_CONNECTIONS, help=f"how many (default: {DEFAULT_CONNECTIONS})"
     )
+    parser.add_argument("--mode", choices=["persistent"], default="persistent", help="connections stay open (default)")
+    parser.add_argument(
+        "--processes", type=int, choices=[1], default=1, help="processes that carry the load (default: 1)"
+    )
     add_shared(parser)
     parser.add_argument("--json", metavar="FILE", default="", help=RECORD_HELP)
     return parser

@@ -143,13 +143,17 @@ class Conductor:
             closes_monotonic_ns=None if closes_ns == FOREVER_NS else closes_ns,
         )
         self._drive(opens_ns)
+        tally.errors.update(self._recorder.ended)  # and those that ended before it opened are, too
         opened, self._engine.longest_pause_ns = self._engine.read_meter(), 0
         self._carry(index, tally)
         closed, longest_pause_ns = self._engine.read_meter(), self._engine.longest_pause_ns
         self._settle(index, tally)
         if not tally.answered:
-            why = f"of {tally.due} that were due" if tally.due else "because none was due"
-            raise NoResultError(f"no request of window {index} ({load}) was answered, {why}{_named(tally.errors)}")
+            why = f"of {tally.due} that were due" if tally.due else "because no connection was left"
+            said = f"; {self._recorder.why_ended}" if self._recorder.why_ended else ""
+            raise NoResultError(
+                f"no request of window {index} ({load}) was answered, {why}{_named(tally.errors)}{said}"
+            )
         return Measured(tally, opened, closed, longest_pause_ns, frozenset(self._engine.exchange.numbers))
 
     def _carry(self, index: int, tally: WindowTally) -> None:

@@ -100,6 +100,7 @@ class Exchange:
     def _end(self, connection: Connection, kind: ErrorKind) -> None:
         """Close a connection that failed; what waits on it has failed with it."""
         now = clock()
+        self.recorder.connection_ended(kind, connection.wire.broken)
         if not connection.retired:
             self.live.remove(connection)
         if not connection.waiting and not connection.backlog and not connection.retired:

@@ -84,7 +84,7 @@ def _number(name: str, low: float, high: float, whole: bool = False) -> Callable
         except (TypeError, ValueError):
             number = math.nan
         if not low <= number <= high:
-            raise UsageError(f"--{name} {value} is not a {'whole ' if whole else ''}number from {low:g} to {high:g}")
+            raise UsageError(f"--{name} {value} is not a {'whole ' if whole else ''}number from {low:,} to {high:,}")
         return number
 
     return read

@@ -15,6 +15,8 @@ milliseconds, but the rule is exact, whenever it looked.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from harness.schema import ErrorKind
@@ -48,6 +50,8 @@ class Recorder:
         self.columns = Columns()
         self.life = Life()
         self.window: WindowTally | None = None
+        self.ended: Counter[ErrorKind] = Counter()  # connections that failed after they were up, so far
+        self.why_ended: str | None = None  # what the first of them said, where it was no message
 
     def introduce(self, descriptor: int, number: int) -> None:
         """Tell which connection a descriptor now belongs to."""
@@ -86,6 +90,11 @@ class Recorder:
         if self.window is not None and self.window.holds(now_ns):
             self.window.errors[kind] += 1
             self.window.see_error(now_ns)
+
+    def connection_ended(self, kind: ErrorKind, because: str | None) -> None:
+        """Record that a connection is gone for good: it is missing in every window that opens from now on."""
+        self.ended[kind] += 1
+        self.why_ended = self.why_ended or because
 
     def due_to_fold(self, now_ns: int) -> bool:
         """Tell whether it is time to fold."""

@@ -137,7 +137,11 @@ class Session:
         requests_total = self._recorder.life.requests_total
         record = load_record(options, conductor.users_seen, conductor.connect_time, requests_total, windows)
         if options.record is None:
-            print_summary(record, sys.stdout)
+            try:
+                print_summary(record, sys.stdout)
+                sys.stdout.flush()
+            except OSError as error:
+                raise NoResultError(f"can not write the summary to stdout: {error.strerror or error}") from error
             return
         try:
             write_record(record, options.record)

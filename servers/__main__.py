@@ -57,6 +57,7 @@ def has_workers(model: Model, config: ServerConfig) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = OneSentenceParser(
         prog="python -m servers",
+        allow_abbrev=False,
         description="Serve the echo protocol. Prints one line of JSON when it serves and one when it has stopped.",
     )
     parser.add_argument("--model", metavar="MODEL", help=f"one of: {', '.join(registry.names(servers.models))}")

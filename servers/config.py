@@ -42,7 +42,7 @@ class ServerConfig:
 
 
 class OneSentenceParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one sentence on stderr and exit code 2."""
+    """An argument parser whose errors are one sentence on stderr and exit code 2; make it with `allow_abbrev=False`."""
 
     def error(self, message: str) -> NoReturn:
         """Print the sentence and exit."""

@@ -216,7 +216,7 @@ def test_cells_without_their_run_document_are_shown_and_the_lack_is_told(quick: 
 
 
 def test_a_folder_that_holds_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"run\.json does not exist"):
+    with pytest.raises(StoreError, match=r"is no run folder: it has no run\.json"):
         frames.read(tmp_path)
 
 

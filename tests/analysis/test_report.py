@@ -220,7 +220,7 @@ def test_the_same_run_gives_the_same_report(quick: Path, tmp_path: Path) -> None
 
 
 def test_a_folder_that_is_no_run_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"run\.json does not exist"):
+    with pytest.raises(StoreError, match=r"is no run folder: it has no run\.json"):
         report.write_report(tmp_path)
 
 

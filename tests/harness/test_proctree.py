@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -266,3 +268,25 @@ def test_the_tree_agrees_with_the_counter_of_a_control_group(
             os.killpg(program.pid, signal.SIGKILL)
             eventually(lambda: not (group / "cgroup.procs").read_text(encoding="ascii"), "the group is empty")
     assert -TOLERANCE_NS < difference_ns < 60_000_000  # the interpreter's own start, before it joined
+
+
+def test_a_tree_of_more_children_than_the_kernel_lists_at_once_is_read_whole() -> None:
+    script = """
+import os, sys
+for _ in range(700):
+    if os.fork() == 0:
+        sys.stdin.readline()
+        os._exit(0)
+print("there", flush=True)
+sys.stdin.read()
+"""
+    family = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert family.stdout is not None
+        assert family.stdout.readline() == "there\n"
+        assert len(read_tree(family.pid)) == 701
+    finally:
+        os.killpg(family.pid, signal.SIGKILL)
+        family.communicate()

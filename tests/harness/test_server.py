@@ -79,8 +79,14 @@ def test_a_server_that_is_never_ready_is_told_and_ended(bench: Bench) -> None:
 
 def test_garbage_in_place_of_the_ready_line_is_quoted(bench: Bench) -> None:
     assert failure(ours("garbage", bench), bench) == (
-        "the server printed 'Segmentation fault? Not quite.' where its ready line was expected"
+        "the server printed 'Segmentation fault? Not quite.' where its ready line was expected: "
+        'one line of JSON with "event": "ready", "host" and "port"'
     )
+
+
+def test_one_of_our_servers_that_is_another_than_the_scenarios_is_refused(bench: Bench) -> None:
+    start = replace(ours("good", bench), model="asyncio")
+    assert "do the plan's options change it?" in failure(start, bench)
 
 
 def test_a_server_that_ends_before_it_is_ready_is_told_with_its_own_words(bench: Bench) -> None:

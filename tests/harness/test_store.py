@@ -102,7 +102,7 @@ def test_a_run_of_another_version_is_refused(folder: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"run\.json does not exist"):
+    with pytest.raises(StoreError, match=r"is no run folder: it has no run\.json"):
         read_run(tmp_path)
 
 

@@ -91,7 +91,7 @@ def test_settings_of_locust_that_lie_about_change_nothing(server: Server, tmp_pa
     [
         ([], "the following arguments are required: URL"),
         (["tcp://127.0.0.1"], "URL 'tcp://127.0.0.1' is not tcp://HOST:PORT"),
-        (["tcp://127.0.0.1:1", "--mode", "churn"], "unrecognized arguments: --mode churn"),
+        (["tcp://127.0.0.1:1", "--mode", "churn"], "argument --mode: invalid choice: 'churn'"),
         (["tcp://127.0.0.1:1", "--conn", "3"], "unrecognized arguments: --conn 3"),
         (["tcp://127.0.0.1:1", "--connections", "0"], "--connections 0 is not a whole number from 1"),
         (["tcp://127.0.0.1:1", "--window", ""], "--window none is not a number"),

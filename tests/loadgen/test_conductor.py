@@ -153,6 +153,22 @@ def test_a_connection_that_can_not_be_made_is_counted_and_stops_no_other() -> No
         carry(f"tcp://127.0.0.1:{closed_port()}", 2)
 
 
+@pytest.mark.parametrize("load", ["closed", "open:500"])
+def test_a_connection_that_ends_before_the_window_is_missed_in_it(load: str) -> None:
+    def half_give_up(peer: socket.socket, number: int) -> None:
+        for header, payload in requests(peer):
+            if number % 2:
+                return
+            peer.sendall(response(header, payload))
+
+    with serving(half_give_up) as server:
+        run = carry(server.url, 8, load=[load, load], warmup=0.3, window=0.2)
+    for window in run.record["windows"]:
+        assert window["answered"] > 0
+        assert window["errors"] == {"closed": 4}
+        assert "errors" in [record["kind"] for record in window["warnings"]]
+
+
 def test_a_window_without_an_answer_is_no_result() -> None:
     def silent(peer: socket.socket, number: int) -> None:
         for _ in requests(peer):
