@@ -26,8 +26,9 @@ def describe(event: Event) -> list[str]:
     match event:
         case RunStarted():
             there = f", {event.done} of them measured before" if event.done else ""
-            cells = f"plan {event.plan}: {event.total} cells{there}, about {duration(event.seconds_left)}"
-            return [cells, *event.notes, f"results go to {event.folder}"]
+            count = "1 cell" if event.total == 1 else f"{event.total} cells"
+            plan = f"plan {event.plan}: {count}{there}, about {duration(event.seconds_left)}"
+            return [plan, *event.notes, f"results go to {event.folder}"]
         case CellFinished():
             place = f"[{event.number:>{len(str(event.total))}}/{event.total}]"
             head = f"{place} {event.scenario} round {event.cell['round']}"

@@ -28,7 +28,7 @@ from harness.plan_errors import PlanError
 from harness.schema import RUN_SCHEMA, Cell
 from harness.store import StoreError, cell_path, make_run_folder, read_cell, sole_writer, write_json, write_run
 
-STARTING_S = 4.0  # interpreters, Locust, the ends: what a cell takes beside its windows, until measured cells tell
+STARTING_S = 1.5  # interpreters, Locust, the ends: what a cell takes beside its windows, until measured cells tell
 
 
 class ResumeError(Exception):
