@@ -39,7 +39,7 @@ def run(rounds: int, seconds: float) -> str:
         )
     ratios = [
         (pairs.ratio(figures, OURS, other), least)
-        for other, least in ((REFERENCE, REFERENCE_LEAST), (NAIVE, NAIVE_LEAST), (LOOP, 1.0))
+        for other, least in ((REFERENCE, REFERENCE_LEAST), (NAIVE, NAIVE_LEAST), (LOOP, None))
     ]
     return (
         programs.header("Load generator against echo_server.c, 64 connections, 64 bytes")

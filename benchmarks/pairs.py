@@ -46,13 +46,17 @@ def ratio(figures: Mapping[str, list[float]], name: str, over: str) -> Ratio:
     return Ratio(name, over, statistics.median(ratios), min(ratios), max(ratios), len(ratios))
 
 
-def table(figures: Mapping[str, list[float]], ratios: list[tuple[Ratio, float]]) -> str:
-    """Return a Markdown text: medians of the figures, then each ratio beside the least that is expected of it."""
+def table(figures: Mapping[str, list[float]], ratios: list[tuple[Ratio, float | None]]) -> str:
+    """Return a Markdown text: medians of the figures, then each ratio beside the least that is expected, if any is."""
     lines = ["| variant | median requests/s | least | greatest |", "|---|---:|---:|---:|"]
     lines += [f"| {n} | {statistics.median(v):,.0f} | {min(v):,.0f} | {max(v):,.0f} |" for n, v in figures.items()]
     lines += ["", "| ratio | median | range | expected |", "|---|---:|---|---:|"]
     lines += [
-        f"| {r.name} / {r.over} | {r.median:.2f} | {r.least:.2f} to {r.greatest:.2f} | >= {least:.2f} |"
+        f"| {r.name} / {r.over} | {r.median:.2f} | {r.least:.2f} to {r.greatest:.2f} | {_at_least(least)} |"
         for r, least in ratios
     ]
     return "\n".join(lines)
+
+
+def _at_least(least: float | None) -> str:
+    return "-" if least is None else f">= {least:.2f}"

@@ -11,8 +11,9 @@ time-outs of its clients.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -116,18 +117,24 @@ def _heed(text: str, sampler: Sampler, scenario: Scenario, bench: Bench) -> None
     if event is None:
         raise CellFailure(f"the load generator printed {shown(text)} where a line of JSON was expected")
     try:
-        match event["event"]:
-            case "connected":
-                sampler.connected()
-            case "window":
-                opens_ns, closes_ns = int(event["opens_monotonic_ns"]), int(event["closes_monotonic_ns"])
-                sampler.announce(int(event["index"]), opens_ns, closes_ns)
-            case "second":
-                bench.tell(SecondPassed(scenario.loads[event["index"]], event))
-            case _:
-                pass  # done, or an event of a later version
+        act = _action(event, sampler, scenario, bench)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CellFailure(f"the load generator printed an event that makes no sense: {shown(text)}") from error
+    act()  # outside: a mistake of ours in acting on it is not the load generator's
+
+
+def _action(event: dict[str, Any], sampler: Sampler, scenario: Scenario, bench: Bench) -> Callable[[], None]:
+    match event["event"]:
+        case "connected":
+            return sampler.connected
+        case "window":
+            opens_ns, closes_ns = int(event["opens_monotonic_ns"]), int(event["closes_monotonic_ns"])
+            return partial(sampler.announce, int(event["index"]), opens_ns, closes_ns)
+        case "second":
+            figures = event | {"responses": int(event["responses"])}
+            return partial(bench.tell, SecondPassed(scenario.loads[event["index"]], figures))
+        case _:  # done, or an event of a later version
+            return lambda: None
 
 
 def read_record(path: Path, scenario: Scenario) -> LoadRecord:

@@ -5,7 +5,8 @@
         cells/<index>-<scenario>-r<round>.json      echobench.cell/1: one scenario in one round
 
 Every file is written under a temporary name in the same folder, forced to the disk, and renamed: a reader sees all of
-it or none, and a cell that has its name is whole whatever happens later. A finished cell is never written again.
+it or none, and a cell that has its name is whole whatever happens later. A run that is gone on with keeps the cells
+that were measured as they are, and measures failed ones again.
 
 Reading is strict. A document of another version is refused; a file that was cut short (by a copy, say) is skipped and
 reported, never silently read.
