@@ -6,13 +6,12 @@ import argparse
 import json
 import logging
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import servers.models
 import servers.wire
 from servers import registry
 from servers.config import OneSentenceParser, ServerConfig, UsageError, add_arguments
-from servers.contract import Model
 from servers.lifecycle import serve
 
 LIST_SCHEMA = "echobench.list/1"
@@ -44,14 +43,8 @@ def _serve(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     for name in ("list", "json"):
         del settings[name]
     config = ServerConfig(**settings)
-    if config.workers is not None and not has_workers(model, config):
-        raise UsageError(f"--workers is for models that have workers; {config.model} has none")
+    registry.check(config)
     return serve(model, transport.factory(config), config)
-
-
-def has_workers(model: Model, config: ServerConfig) -> bool:
-    """Tell whether a model does what `--workers` asks for: another number makes another parallelism."""
-    return all(model.parallelism(replace(config, workers=number)) == number for number in (2, 3))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,14 +64,26 @@ def _parser() -> argparse.ArgumentParser:
 def _print_list(*, as_json: bool) -> None:
     models, transports = registry.entries(servers.models), registry.entries(servers.wire)
     if as_json:
-        listing = {"models": [asdict(entry) for entry in models], "transports": [asdict(entry) for entry in transports]}
+        with_variants = [
+            {**asdict(entry), "variants": [asdict(variant) for variant in registry.variants(entry.name)]}
+            for entry in models
+        ]
+        listing = {"models": with_variants, "transports": [asdict(entry) for entry in transports]}
         print(json.dumps({"schema": LIST_SCHEMA, **listing}))
         return
-    for title, entries in (("Models", models), ("Transports", transports)):
-        print(title)
-        for entry in entries:
-            note = "" if entry.available else f"  (unavailable: {entry.reason})"
-            print(f"  {entry.name:<12}{entry.summary}{note}")
+    print("Models, and their variants")
+    for entry in models:
+        _print_entry(entry.name, entry)
+        for variant in registry.variants(entry.name):
+            _print_entry("  " + " ".join(variant.options), variant)
+    print("Transports")
+    for entry in transports:
+        _print_entry(entry.name, entry)
+
+
+def _print_entry(name: str, entry: registry.Entry | registry.ListedVariant) -> None:
+    note = "" if entry.available else f"(unavailable: {entry.reason})"
+    print(f"  {name:<20}", *filter(None, (entry.summary, note)))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ _SENT_POLL_MS = 2
 
 
 def serve_connection(
-    connection: socket.socket, service: Service, buffer: memoryview, on_finish: Callable[[], object]
+    connection: socket.socket, service: Service[StreamProtocol], buffer: memoryview, on_finish: Callable[[], object]
 ) -> None:
     """Serve a connection to its end and close its sending side; the caller closes the socket.
 
@@ -62,7 +62,9 @@ def serve_connection(
         log.info("connection lost: %s", error)
 
 
-def _converse(connection: socket.socket, protocol: StreamProtocol, service: Service, buffer: memoryview) -> None:
+def _converse(
+    connection: socket.socket, protocol: StreamProtocol, service: Service[StreamProtocol], buffer: memoryview
+) -> None:
     """Answer until the peer has said all, the protocol wants to close, or a message takes too long."""
     recv_into, sendall, receive = connection.recv_into, connection.sendall, protocol.receive
     deadline_s: float | None = None
@@ -88,20 +90,20 @@ def _converse(connection: socket.socket, protocol: StreamProtocol, service: Serv
 
 
 def _limit_message(
-    connection: socket.socket, protocol: StreamProtocol, service: Service, deadline_s: float | None
+    connection: socket.socket, protocol: StreamProtocol, service: Service[StreamProtocol], deadline_s: float | None
 ) -> float | None:
     """Limit the next receive to what an unfinished message has left, or lift the limit; return the deadline."""
     timeout_s = service.config.message_timeout_s
     if protocol.phase is OPEN or not timeout_s:
-        _limit_receive(connection, 0.0)
+        limit_receive(connection, 0.0)
         return None
     now_s = time.monotonic()
     deadline_s = deadline_s or now_s + timeout_s
-    _limit_receive(connection, max(0.001, deadline_s - now_s))
+    limit_receive(connection, max(0.001, deadline_s - now_s))
     return deadline_s
 
 
-def _limit_receive(connection: socket.socket, seconds: float) -> None:
+def limit_receive(connection: socket.socket, seconds: float) -> None:
     """Let a receive fail with BlockingIOError after some seconds; 0 is never."""
     microseconds = int(seconds * 1e6)
     value = _TIMEVAL.pack(microseconds // 1_000_000, microseconds % 1_000_000)
@@ -115,7 +117,7 @@ def _finish(connection: socket.socket, buffer: memoryview, stop: StopSignal) -> 
     with suppress(OSError):  # the linger is over, or the peer went first: everything was sent
         connection.shutdown(socket.SHUT_WR)
         while (left_s := deadline_s - time.monotonic()) > 0:
-            _limit_receive(connection, max(0.001, left_s))
+            limit_receive(connection, max(0.001, left_s))
             if not connection.recv_into(buffer):
                 break
 

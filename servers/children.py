@@ -51,12 +51,13 @@ class Children:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def fork(self, work: Work) -> int:
-        """Fork a child that does `work`; return its process id.
+    def fork(self, work: Work, live: int = 0) -> int:
+        """Fork a child that does `work` and holds `live` connections; return its process id.
 
         Raises OSError where the system has no room for another process.
         """
         row = self._ledger.open()
+        row[LIVE] = live
         root = os.getpid()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, FORK_SIGNALS)
         try:
@@ -83,6 +84,10 @@ class Children:
                 self._forget(pid, status)
         return ended
 
+    def row(self, pid: int) -> memoryview:
+        """Return what a live child counts into."""
+        return self._rows[pid]
+
     def live_connections(self) -> int:
         """Return how many connections the children hold, as they count them."""
         return sum(row[LIVE] for row in self._rows.values())
@@ -94,13 +99,13 @@ class Children:
             self.reap()
         return not self._rows
 
-    def terminate(self) -> None:
-        """Ask every child to drain."""
-        self._signal(signal.SIGTERM)
+    def terminate(self, *pids: int) -> None:
+        """Ask some children to drain, or all."""
+        self._signal(signal.SIGTERM, pids)
 
-    def kill(self) -> None:
-        """End every child at once."""
-        self._signal(signal.SIGKILL)
+    def kill(self, *pids: int) -> None:
+        """End some children at once, or all."""
+        self._signal(signal.SIGKILL, pids)
 
     def kill_and_wait(self) -> None:
         """End every child at once and collect it."""
@@ -108,8 +113,8 @@ class Children:
         for pid in list(self._rows):
             self._forget(pid, os.waitpid(pid, 0)[1], expected=True)
 
-    def _signal(self, number: int) -> None:
-        for pid in list(self._rows):
+    def _signal(self, number: int, pids: tuple[int, ...]) -> None:
+        for pid in pids or tuple(self._rows):
             with suppress(ProcessLookupError):  # ended and not yet reaped by us
                 os.kill(pid, number)
 

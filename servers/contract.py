@@ -14,21 +14,24 @@ Life of a `StreamProtocol`, one object a connection:
 * `receive_eof()` when the peer has shut down its sending side; `drain()` when the server stops and all that was
   received has been answered. Both return the last bytes to send.
 
-A `DatagramProtocol` is one object a socket: `receive(datagram)` returns the reply or None (drop it).
+A `DatagramProtocol` is one object a socket: `receive(datagram)` returns the reply or None (drop it). A datagram stands
+alone, so there is no phase and no end.
 
-Both count into a `Tally`, a row of counters that one process or thread alone writes; tally.py says how they are
+Both kinds count into a `Tally`, a row of counters that one process or thread alone writes; tally.py says how they are
 summed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, Mapping, MutableSequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from servers.acceptor import Acceptor
     from servers.config import ServerConfig
-    from servers.listener import Acceptor
+    from servers.datagrams import Mailbox
     from servers.service import Service
 
 Octets = bytes | bytearray | memoryview
@@ -46,6 +49,7 @@ COUNTERS = (
     "timed_out",
     "reset",
     "refused",
+    "undelivered",
 )
 (
     CONNECTIONS,  # accepted; over UDP: peers
@@ -56,9 +60,12 @@ COUNTERS = (
     TRUNCATED,  # connections that ended inside a message
     TIMED_OUT,  # connections cut off because a message took longer than --message-timeout
     RESET,  # connections that the peer reset
-    REFUSED,  # connections accepted and closed at once for want of a descriptor, process or thread
+    REFUSED,  # connections closed at once, peers turned away: no descriptor, process, thread or --max-connections left
+    UNDELIVERED,  # datagrams whose reply the system did not take
 ) = range(len(COUNTERS))
-LIVE = len(COUNTERS)  # a column of its own, no counter: the connections that a worker holds now
+# Columns of their own that are no counters:
+LIVE = len(COUNTERS)  # the connections that are held now, in the row of whoever accepted them
+LAST_ACTIVE_NS = LIVE + 1  # when a peer's last datagram came, on the monotonic clock
 
 
 class Phase(Enum):
@@ -96,28 +103,58 @@ class DatagramProtocol(Protocol):
     def receive(self, datagram: Octets) -> Octets | None: ...
 
 
-ProtocolFactory = Callable[[Tally], StreamProtocol]
+class Kind(Enum):
+    """What a transport's sockets carry; it decides which half of a model serves."""
+
+    STREAM = "stream"
+    DATAGRAM = "datagram"
+
+
+StreamFactory = Callable[[Tally], StreamProtocol]
+DatagramFactory = Callable[[Tally], DatagramProtocol]
+ProtocolFactory = StreamFactory | DatagramFactory
 
 
 class Transport(Protocol):
     """What a file of `servers/wire/` offers: one wire protocol over one kind of socket."""
 
     SUMMARY: str
+    KIND: Kind
 
     @staticmethod
     def factory(config: ServerConfig) -> ProtocolFactory: ...
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A value that an option of a model may have beside its default, such as another selector.
+
+    `unavailable` says why this machine can't have it, None where it can.
+    """
+
+    value: str
+    summary: str
+    unavailable: Callable[[], str | None] = lambda: None
+    kinds: tuple[Kind, ...] = (Kind.STREAM, Kind.DATAGRAM)
+
+
 class Model(Protocol):
     """What a file of `servers/models/` offers: one way to serve many connections.
 
-    `parallelism` is how many processes or threads serve at the same time, None where each connection has its own;
-    `serve_stream` returns when it has drained; `unavailable` (optional) says why the platform rules the model out.
+    `OPTIONS` names the fields of the config that this model alone minds, each with the values to compare (none where
+    any number will do); `parallelism` is how many processes or threads serve at the same time, None where each
+    connection has its own; `KEEPS_PEERS` says whether each UDP peer has a process or thread of its own; `serve_stream`
+    and `serve_datagrams` return when they have drained. Two functions are optional: `unavailable` says why the platform
+    rules the model out, `effective` returns the settings as they work where the config leaves them open.
     """
 
     SUMMARY: str
+    OPTIONS: Mapping[str, tuple[Variant, ...]]
+    KEEPS_PEERS: bool
 
     @staticmethod
     def parallelism(config: ServerConfig) -> int | None: ...
     @staticmethod
-    def serve_stream(service: Service, acceptors: list[Acceptor]) -> None: ...
+    def serve_stream(service: Service[StreamProtocol], acceptors: list[Acceptor]) -> None: ...
+    @staticmethod
+    def serve_datagrams(service: Service[DatagramProtocol], mailboxes: list[Mailbox]) -> None: ...

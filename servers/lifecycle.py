@@ -17,11 +17,14 @@ import socket
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from servers.acceptor import Acceptor
 from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
-from servers.contract import Model, ProtocolFactory
-from servers.listener import Acceptor, effective_backlog, is_loopback, listen
+from servers.contract import DatagramFactory, Kind, Model, ProtocolFactory, StreamFactory
+from servers.datagrams import Mailbox
+from servers.listener import effective_backlog, effective_recv_buffer, is_loopback, listen, receive_at
+from servers.registry import load_transport
 from servers.service import Service
 from servers.signals import StopSignal
 from servers.tally import Ledger
@@ -34,29 +37,44 @@ SCHEMA = "echobench.server/1"
 def serve(model: Model, protocol_factory: ProtocolFactory, config: ServerConfig) -> int:
     """Serve until a stop signal, print the ready and the stopped line, return the exit code.
 
+    The config's transport says which kind of socket it is and so which kind of protocol `protocol_factory` makes.
     Raises UsageError where the address can't be had.
     """
-    raise_descriptor_limit()
-    parallelism = model.parallelism(config)
-    listeners = listen(config, parallelism or 1)
-    if not is_loopback(listeners[0]):
+    limit_descriptors(getattr(model, "most_descriptors", lambda _config: None)(config))
+    kind = load_transport(config.transport).KIND
+    sockets = open_sockets(model, kind, config)
+    if not is_loopback(sockets[0]):
         log.warning("listening on %s: anyone who can reach it can use it, there is no authentication", config.host)
     stop, ledger = StopSignal(config.drain_timeout_s), Ledger()
     stop.install(before_exit=lambda: None)
-    ready = ready_line(config, listeners[0], parallelism)
-    service = Service(config, protocol_factory, ledger, ledger.open(), stop, ready=lambda: _say(ready))
+    ready = ready_line(model, config, sockets[0])
+    tally = ledger.open()
     try:
-        model.serve_stream(service, [Acceptor(listener) for listener in listeners])
-        _say(stopped_line(ledger))
+        if kind is Kind.STREAM:
+            streams = cast(StreamFactory, protocol_factory)
+            acceptors = [Acceptor(listener, config.max_connections, ledger.live) for listener in sockets]
+            model.serve_stream(Service(config, streams, ledger, tally, stop, ready=lambda: _say(ready)), acceptors)
+        else:
+            datagrams = cast(DatagramFactory, protocol_factory)
+            mailboxes = [Mailbox(bound) for bound in sockets]
+            model.serve_datagrams(Service(config, datagrams, ledger, tally, stop, ready=lambda: _say(ready)), mailboxes)
+        _say(stopped_line(ledger, counts_connections=kind is Kind.STREAM or model.KEEPS_PEERS))
     finally:
         stop.restore()
     return 0
 
 
-def ready_line(config: ServerConfig, listener: socket.socket, parallelism: int | None) -> dict[str, Any]:
+def open_sockets(model: Model, kind: Kind, config: ServerConfig) -> list[socket.socket]:
+    """Return the sockets at which strangers arrive: one, or one for each worker; raises UsageError."""
+    count = model.parallelism(config) or 1
+    return listen(config, count) if kind is Kind.STREAM else receive_at(config, count, for_peers=model.KEEPS_PEERS)
+
+
+def ready_line(model: Model, config: ServerConfig, bound: socket.socket) -> dict[str, Any]:
     """Return what a server says when it can serve: who and where it is, and its effective settings."""
-    host, port = listener.getsockname()[:2]
-    workers = parallelism if (parallelism or 1) > 1 else config.workers
+    host, port = bound.getsockname()[:2]
+    parallelism = model.parallelism(config)
+    workers = parallelism if "workers" in model.OPTIONS else None
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     return {
         "event": "ready",
@@ -70,14 +88,19 @@ def ready_line(config: ServerConfig, listener: socket.socket, parallelism: int |
         "gil": gil,
         "code": code_hash(),
         "parallelism": parallelism,
-        "config": effective_settings(config) | {"host": host, "port": port, "workers": workers},
+        "config": effective_settings(model, config, bound) | {"host": host, "port": port, "workers": workers},
     }
 
 
-def effective_settings(config: ServerConfig) -> dict[str, Any]:
+def effective_settings(model: Model, config: ServerConfig, bound: socket.socket) -> dict[str, Any]:
     """Return the settings as they work, those that are the same for every server among them."""
-    return asdict(config) | {
+    receives = bound.type == socket.SOCK_DGRAM
+    return {
+        **asdict(config),
+        **getattr(model, "effective", lambda _config: {})(config),
         "backlog": effective_backlog(config),
+        "recv_buffer": effective_recv_buffer(bound) if receives else config.recv_buffer,
+        "descriptor_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         "tcp_nodelay": True,
         "write_high_water_bytes": WRITE_HIGH_WATER_BYTES,
         "write_low_water_bytes": WRITE_LOW_WATER_BYTES,
@@ -85,13 +108,16 @@ def effective_settings(config: ServerConfig) -> dict[str, Any]:
     }
 
 
-def stopped_line(ledger: Ledger) -> dict[str, Any]:
+def stopped_line(ledger: Ledger, *, counts_connections: bool) -> dict[str, Any]:
     """Return a server's last words: counts and cost, summed over itself and the children it has reaped."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    totals: dict[str, int | None] = dict(ledger.totals())
+    if not counts_connections:
+        totals["connections"] = None
     return {
         "event": "stopped",
         "schema": SCHEMA,
-        **ledger.totals(),
+        **totals,
         "cpu_user_s": sum(usage.ru_utime for usage in usages),
         "cpu_system_s": sum(usage.ru_stime for usage in usages),
         "voluntary_switches": sum(usage.ru_nvcsw for usage in usages),
@@ -108,11 +134,12 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def raise_descriptor_limit() -> None:
-    """Allow this process and its children as many descriptors as the system lets them have."""
+def limit_descriptors(most: int | None) -> None:
+    """Allow this process and its children as many descriptors as the system lets them have, or fewer."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = hard if most is None else most if hard == resource.RLIM_INFINITY else min(hard, most)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     except (ValueError, OSError) as error:  # macOS has a hard limit that it does not accept
         log.info("can't raise the limit of open files: %s", error)
 

@@ -8,25 +8,28 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from servers.config import ServerConfig
-from servers.contract import ProtocolFactory
+from servers.contract import DatagramProtocol, StreamProtocol, Tally
 from servers.signals import StopSignal
 from servers.tally import Ledger
 
+AnyProtocol = TypeVar("AnyProtocol", bound=StreamProtocol | DatagramProtocol)
+
 
 @dataclass(frozen=True)
-class Service:
-    """One service in one process."""
+class Service(Generic[AnyProtocol]):
+    """One service in one process, of streams or of datagrams."""
 
     config: ServerConfig
-    new_protocol: ProtocolFactory
+    new_protocol: Callable[[Tally], AnyProtocol]
     ledger: Ledger
     tally: memoryview
     stop: StopSignal
     ready: Callable[[], object]  # to be called once, when connections are served
 
-    def in_worker(self, tally: memoryview, stop: StopSignal, ready: Callable[[], object]) -> Service:
+    def in_worker(self, tally: memoryview, stop: StopSignal, ready: Callable[[], object]) -> Service[AnyProtocol]:
         """Return the service as a forked worker serves it."""
         return replace(self, tally=tally, stop=stop, ready=ready)
 

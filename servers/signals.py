@@ -3,7 +3,8 @@
 A signal handler that only sets a flag does not end a blocking call: Python repeats calls that a signal interrupts. So
 the interpreter also writes each signal's number into a pipe (`signal.set_wakeup_fd`), and every loop waits on that pipe
 beside its sockets; a forked child, which waits on nothing but its connection, has that shut down. SIGCHLD is in the
-pipe for the same reason: a child that ends must wake the loop that reaps it.
+pipe for the same reason: a child that ends must wake the loop that reaps it. A handler that asks for a drain writes to
+the pipe too, because an event loop may have put a descriptor of its own in the place of ours (uvloop does).
 
 Only the root of the tree counts signals: the first SIGTERM or SIGINT asks for a drain, the second ends everything at
 once with exit code 130. A terminal sends SIGINT to the whole group, so children ignore it; they drain on the root's
@@ -17,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -93,6 +95,8 @@ class StopSignal:
         if not self.requested:
             self.requested = True
             self._deadline_s = time.monotonic() + self._drain_timeout_s
+            with suppress(BlockingIOError):  # it is full: whoever waits is awake
+                os.write(self._write_end, b"\0")
 
     def _on_root(self, _number: int, _frame: FrameType | None) -> None:
         if self.requested:

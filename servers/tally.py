@@ -14,7 +14,7 @@ from __future__ import annotations
 import mmap
 import threading
 
-from servers.contract import COUNTERS
+from servers.contract import COUNTERS, LIVE
 
 _ROW_ITEMS = 16  # a power of two that holds all counters: two cache lines a row, shared with no other writer
 _BLOCK_ROWS = 512
@@ -25,6 +25,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._blocks: list[memoryview] = []
         self._free: list[memoryview] = []
         self._taken: dict[int, memoryview] = {}
         self._sums = [0] * len(COUNTERS)
@@ -55,10 +56,18 @@ class Ledger:
                     sums[column] += row[column]
         return dict(zip(COUNTERS, sums, strict=True))
 
+    def live(self) -> int:
+        """Return how many connections are held now, by whomever.
+
+        It reads all rows, also those that were taken after this process was forked.
+        """
+        return sum(sum(block[LIVE::_ROW_ITEMS]) for block in self._blocks)
+
     def _add(self, row: memoryview) -> None:
         for column in range(len(COUNTERS)):
             self._sums[column] += row[column]
 
     def _map_block(self) -> None:
-        items = memoryview(mmap.mmap(-1, _BLOCK_ROWS * _ROW_ITEMS * 8)).cast("Q")
+        items = memoryview(mmap.mmap(-1, _BLOCK_ROWS * _ROW_ITEMS * 8)).cast("q")
+        self._blocks.append(items)
         self._free = [items[at : at + _ROW_ITEMS] for at in range(0, len(items), _ROW_ITEMS)]

@@ -1,4 +1,4 @@
-"""A process per connection, forked on accept.
+"""A process per connection, forked on accept; over UDP a process per peer (peers.py).
 
 **Accepts** in the root, which waits on the listener, the stop signal and, through the same descriptor, the end of
 children. **A connection lives** in a child of its own, forked when it was accepted; the child serves it with blocking
@@ -18,18 +18,25 @@ from __future__ import annotations
 import gc
 import select
 import socket
+import time
 from contextlib import suppress
 
+from servers.acceptor import Acceptor, refuse
 from servers.blocking import serve_connection
 from servers.children import Children, fork_unavailable, unblock_stop_signals
 from servers.config import ServerConfig
-from servers.contract import ABORTED
-from servers.listener import Acceptor, refuse
-from servers.service import Service, receive_buffer
+from servers.contract import ABORTED, LAST_ACTIVE_NS, LIVE, DatagramProtocol, Octets, StreamProtocol, Variant
+from servers.datagrams import Mailbox
+from servers.listener import Address
+from servers.peers import serve_mailbox, serve_peer, stop_receiving
+from servers.service import AnyProtocol, Service, receive_buffer
 from servers.signals import StopSignal
 
 SUMMARY = "a process per connection, forked on accept"
+OPTIONS: dict[str, tuple[Variant, ...]] = {}
+KEEPS_PEERS = True
 _REMIND_S = 0.1
+_LAST_WORDS_S = 1.0  # for a peer that is to make room for another
 
 unavailable = fork_unavailable
 
@@ -39,8 +46,8 @@ def parallelism(_config: ServerConfig) -> int | None:
     return None
 
 
-def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
-    """Serve until the service is stopped and drained."""
+def serve_stream(service: Service[StreamProtocol], acceptors: list[Acceptor]) -> None:
+    """Serve connections until the service is stopped and drained."""
     acceptor, stop = acceptors[0], service.stop
     children = Children(service.ledger, stop, service.config.drain_timeout_s)
     stop.install(before_exit=children.kill)
@@ -62,13 +69,20 @@ def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
             _fork_for(connection, acceptor, children, service, buffer)
         else:
             connection.close()
+            service.tally[LIVE] -= 1
             service.tally[ABORTED] += 1
     poller.unregister(acceptor)
     acceptor.close()
     _drain(children, service, poller)
 
 
-def _drain(children: Children, service: Service, poller: select.poll) -> None:
+def serve_datagrams(service: Service[DatagramProtocol], mailboxes: list[Mailbox]) -> None:
+    """Serve datagrams until the service is stopped and drained."""
+    gc.freeze()
+    serve_mailbox(service, mailboxes[0], _PeerProcesses(service, mailboxes[0]))
+
+
+def _drain(children: Children, service: Service[AnyProtocol], poller: select.poll) -> None:
     stop = service.stop
 
     def wait() -> None:
@@ -85,7 +99,11 @@ def _drain(children: Children, service: Service, poller: select.poll) -> None:
 
 
 def _fork_for(
-    connection: socket.socket, acceptor: Acceptor, children: Children, service: Service, buffer: memoryview
+    connection: socket.socket,
+    acceptor: Acceptor,
+    children: Children,
+    service: Service[StreamProtocol],
+    buffer: memoryview,
 ) -> None:
     def work(tally: memoryview, stop: StopSignal) -> None:
         acceptor.close()
@@ -97,10 +115,11 @@ def _fork_for(
         connection.close()
 
     try:
-        children.fork(work)
+        children.fork(work, live=1)
     except OSError as error:
         refuse(connection, service.tally, error)
     else:
+        service.tally[LIVE] -= 1  # it is counted in the child's row now
         connection.close()
 
 
@@ -108,3 +127,54 @@ def _stop_receiving(connections: list[socket.socket]) -> None:
     for connection in connections:
         with suppress(OSError):  # the peer has gone: the loop is about to find out
             connection.shutdown(socket.SHUT_RD)
+
+
+class _PeerProcesses:
+    """The peers that have a process each; see `servers.peers.Peers`."""
+
+    def __init__(self, service: Service[DatagramProtocol], mailbox: Mailbox) -> None:
+        self.rows: dict[Address, memoryview] = {}
+        self._service = service
+        self._mailbox = mailbox
+        self._buffer = receive_buffer(service.config)
+        self._children = Children(service.ledger, service.stop, service.config.drain_timeout_s)
+        self._pids: dict[Address, int] = {}
+        self._addresses: dict[int, Address] = {}
+        self._poller = select.poll()
+        self._poller.register(service.stop, select.POLLIN)
+        service.stop.install(before_exit=self._children.kill)
+
+    def start(self, address: Address, bound: socket.socket, first_reply: Octets) -> None:
+        def work(tally: memoryview, stop: StopSignal) -> None:
+            self._mailbox.close()
+            stop.install_in_child(on_stop=lambda: stop_receiving(bound))
+            unblock_stop_signals()
+            own = self._service.in_worker(tally, stop, self._service.ready)
+            serve_peer(bound, first_reply, own, self._buffer, is_told_to_end=lambda: stop.requested)
+
+        with bound:
+            pid = self._children.fork(work)
+        self._pids[address], self._addresses[pid] = pid, address
+        self.rows[address] = self._children.row(pid)
+        self.rows[address][LAST_ACTIVE_NS] = time.monotonic_ns()  # as the child will say when it runs
+
+    def collect(self) -> None:
+        for pid in self._children.reap():
+            address = self._addresses.pop(pid)
+            del self._pids[address], self.rows[address]
+
+    def dismiss(self, address: Address) -> None:
+        pid, deadline_s = self._pids[address], time.monotonic() + _LAST_WORDS_S
+        self._children.terminate(pid)
+        while address in self.rows:
+            self._poller.poll(_REMIND_S * 1000)
+            self._service.stop.clear()
+            self.collect()
+            if time.monotonic() > deadline_s and address in self.rows:
+                self._children.kill(pid)
+
+    def terminate(self) -> None:
+        self._children.terminate()
+
+    def join(self) -> None:
+        _drain(self._children, self._service, self._poller)

@@ -1,17 +1,19 @@
-"""Prefork and asyncio: an arbiter forks N workers, each an asyncio server with a listener of its own.
+"""Prefork and asyncio: an arbiter forks N workers, each an asyncio server with a socket of its own.
 
 **Accepts** in the workers: the arbiter makes N listening sockets on one port (`SO_REUSEPORT`) before the first fork,
 one for each worker, and the kernel deals new connections to them by a hash of their addresses. So no lock and no herd
 of woken workers; but a connection belongs to its worker even if that one is busy and another is not. **A connection
-lives** in one worker, as in `asyncio`. **Blocks:** work in one worker stops that worker's connections only.
+lives** in one worker, as in `asyncio`; so do all datagrams of one source address. **Blocks:** work in one worker stops
+that worker's connections only.
 
-**The arbiter** holds a copy of every listener so that a replacement can take over a dead worker's socket, with the
-connections that wait in its queue. It serves nobody; it waits for signals and for the end of workers. A worker that
-keeps dying is replaced at most once in `_RESPAWN_S`.
+**The arbiter** holds a copy of every socket so that a replacement can take over a dead worker's, with what waits in its
+queue. It serves nobody; it waits for signals and for the end of workers. A worker that keeps dying is replaced at most
+once in `_RESPAWN_S`; a datagram socket is not read meanwhile and keeps what its receive buffer holds.
 
-**Stops** in an order that loses nothing: the arbiter lets nobody enter any listener, closes its copies, then tells the
-workers, which accept what their queues hold and drain as `asyncio` does. A worker that outlives the drain deadline is
-killed.
+**Stops** in an order that loses nothing: the arbiter lets nobody enter any socket, closes its copies, then tells the
+workers, which take what their queues hold and drain as `asyncio` does. Where a worker has died and has no successor,
+connections that wait are closed and counted as aborted; datagrams that wait are answered by the arbiter. A worker that
+outlives the drain deadline is killed.
 
 **Breaks first:** the luck of the hash, with few connections; a worker that dies takes all its connections along.
 """
@@ -25,23 +27,28 @@ import select
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Generic, TypeVar
 
+from servers.acceptor import Acceptor
 from servers.children import Children, fork_unavailable, unblock_stop_signals
 from servers.config import LINGER_S, ServerConfig, UsageError
-from servers.contract import ABORTED
-from servers.listener import Acceptor
+from servers.contract import ABORTED, DatagramProtocol, StreamProtocol
+from servers.datagrams import Mailbox, Responder
 from servers.models import asyncio as asyncio_model
-from servers.service import Service
+from servers.service import AnyProtocol, Service, receive_buffer
 from servers.signals import StopSignal
 
 log = logging.getLogger(__name__)
 
-SUMMARY = "prefork and asyncio: worker processes, each with an event loop and a listener"
+SUMMARY = "prefork and asyncio: worker processes, each with an event loop and a socket"
+OPTIONS = {"workers": (), **asyncio_model.OPTIONS}
+KEEPS_PEERS = False
 LEAST_WORKERS = 2
 _RESPAWN_S = 1.0
 _LAST_WORDS_S = 2 * LINGER_S  # after the drain deadline, for workers to cut off and count what is left
 
 unavailable = fork_unavailable
+effective = asyncio_model.effective
 
 
 def parallelism(config: ServerConfig) -> int | None:
@@ -52,25 +59,55 @@ def parallelism(config: ServerConfig) -> int | None:
     return max(LEAST_WORKERS, cpus)
 
 
-def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
-    """Serve until the service is stopped and drained; one worker for each acceptor."""
-    gc.freeze()  # a collection in a worker would copy every page that holds an object of the arbiter
-    arbiter = _Arbiter(service, acceptors)
-    arbiter.start()
-    arbiter.watch()
-    arbiter.drain()
+def serve_stream(service: Service[StreamProtocol], acceptors: list[Acceptor]) -> None:
+    """Serve connections until the service is stopped and drained; one worker for each acceptor."""
+
+    def abort_waiting(acceptor: Acceptor) -> None:
+        service.tally[ABORTED] += sum(1 for connection in acceptor.drain(service.tally))
+
+    _Arbiter(service, acceptors, asyncio_model.serve_stream, abort_waiting).run()
 
 
-class _Arbiter:
+def serve_datagrams(service: Service[DatagramProtocol], mailboxes: list[Mailbox]) -> None:
+    """Serve datagrams until the service is stopped and drained; one worker for each mailbox."""
+
+    def answer_waiting(mailbox: Mailbox) -> None:
+        protocol = service.new_protocol(service.tally)
+        responder = Responder(mailbox.socket, protocol, receive_buffer(service.config), service.tally)
+        responder.respond_to_rest(service.stop.remaining_s)
+
+    _Arbiter(service, mailboxes, asyncio_model.serve_datagrams, answer_waiting).run()
+
+
+# The socket at which a worker's strangers arrive.
+Entrance = TypeVar("Entrance", bound=Acceptor | Mailbox)
+
+
+class _Arbiter(Generic[AnyProtocol, Entrance]):
     """Forks the workers, replaces those that die, and ends them in order."""
 
-    def __init__(self, service: Service, acceptors: list[Acceptor]) -> None:
+    def __init__(
+        self,
+        service: Service[AnyProtocol],
+        entrances: list[Entrance],
+        serve: Callable[[Service[AnyProtocol], list[Entrance]], None],
+        serve_abandoned: Callable[[Entrance], None],
+    ) -> None:
         self._service = service
-        self._acceptors = acceptors
+        self._entrances = entrances
+        self._serve = serve  # what a worker does
+        self._serve_abandoned = serve_abandoned  # what becomes of a socket that has no worker at the end
         self._children = Children(service.ledger, service.stop, service.config.drain_timeout_s)
-        self._workers: dict[int, tuple[Acceptor, float]] = {}  # process id: its listener, when it was started
-        self._vacant: list[tuple[float, Acceptor]] = []  # from when a listener may have a new worker
+        self._workers: dict[int, tuple[Entrance, float]] = {}  # process id: its socket, when it was started
+        self._vacant: list[tuple[float, Entrance]] = []  # from when a socket may have a new worker
         self._poller = select.poll()
+
+    def run(self) -> None:
+        """Serve until the service is stopped and drained."""
+        gc.freeze()  # a collection in a worker would copy every page that holds an object of the arbiter
+        self.start()
+        self.watch()
+        self.drain()
 
     def start(self) -> None:
         """Fork all workers and report ready when each of them is."""
@@ -85,17 +122,17 @@ class _Arbiter:
             os.close(ready_end)
 
         try:
-            for acceptor in self._acceptors:
-                self._start_worker(acceptor, report)
+            for entrance in self._entrances:
+                self._start_worker(entrance, report)
         except OSError as error:
             self._children.kill_and_wait()
-            raise UsageError(f"can't fork {len(self._acceptors)} workers: {error.strerror}; ask for fewer") from error
+            raise UsageError(f"can't fork {len(self._entrances)} workers: {error.strerror}; ask for fewer") from error
         os.close(report_end)
         reports = 0
-        while reports < len(self._acceptors) and (got := os.read(ready_end, len(self._acceptors))):
+        while reports < len(self._entrances) and (got := os.read(ready_end, len(self._entrances))):
             reports += len(got)
         os.close(ready_end)
-        if reports < len(self._acceptors):
+        if reports < len(self._entrances):
             self._children.kill_and_wait()
             raise RuntimeError("a worker ended before it could serve; its error stands above")
         service.ready()
@@ -113,12 +150,12 @@ class _Arbiter:
     def drain(self) -> None:
         """End the workers without losing a connection that waits in a queue."""
         stop = self._service.stop
-        for acceptor in self._acceptors:
-            acceptor.stop_admitting()
-        for _, acceptor in self._vacant:  # nobody will come for these connections
-            self._service.tally[ABORTED] += sum(1 for connection in acceptor.drain(self._service.tally))
-        for acceptor in self._acceptors:
-            acceptor.close()
+        for entrance in self._entrances:
+            entrance.stop_admitting()
+        for _, entrance in self._vacant:
+            self._serve_abandoned(entrance)
+        for entrance in self._entrances:
+            entrance.close()
         self._children.terminate()
         deadline_s = time.monotonic() + stop.remaining_s() + _LAST_WORDS_S
 
@@ -134,30 +171,30 @@ class _Arbiter:
             self._service.tally[ABORTED] += self._children.live_connections()
             self._children.kill_and_wait()
 
-    def _replace(self, acceptor: Acceptor) -> None:
-        acceptor.admit_again(self._service.config)  # a worker that was told to stop has closed it to newcomers
+    def _replace(self, entrance: Entrance) -> None:
+        entrance.admit_again(self._service.config)  # a worker that was told to stop has closed it to strangers
         try:
-            self._start_worker(acceptor, _already_reported)
+            self._start_worker(entrance, _already_reported)
         except OSError as error:
             log.warning("can't fork a worker, trying again: %s", error.strerror)
-            self._vacant.append((time.monotonic() + _RESPAWN_S, acceptor))
+            self._vacant.append((time.monotonic() + _RESPAWN_S, entrance))
 
-    def _start_worker(self, acceptor: Acceptor, ready: Callable[[], None]) -> None:
-        pid = self._children.fork(partial(self._be_worker, acceptor, ready))
-        self._workers[pid] = (acceptor, time.monotonic())
+    def _start_worker(self, entrance: Entrance, ready: Callable[[], None]) -> None:
+        pid = self._children.fork(partial(self._be_worker, entrance, ready))
+        self._workers[pid] = (entrance, time.monotonic())
 
-    def _be_worker(self, acceptor: Acceptor, ready: Callable[[], None], tally: memoryview, stop: StopSignal) -> None:
-        for other in self._acceptors:
-            if other is not acceptor:
+    def _be_worker(self, entrance: Entrance, ready: Callable[[], None], tally: memoryview, stop: StopSignal) -> None:
+        for other in self._entrances:
+            if other is not entrance:
                 other.close()
         stop.install_in_child()
         unblock_stop_signals()
-        asyncio_model.serve_stream(self._service.in_worker(tally, stop, ready), [acceptor])
+        self._serve(self._service.in_worker(tally, stop, ready), [entrance])
 
     def _collect(self) -> None:
         for pid in self._children.reap():
-            acceptor, started_s = self._workers.pop(pid)
-            self._vacant.append((max(time.monotonic(), started_s + _RESPAWN_S), acceptor))
+            entrance, started_s = self._workers.pop(pid)
+            self._vacant.append((max(time.monotonic(), started_s + _RESPAWN_S), entrance))
         self._vacant.sort(key=lambda vacancy: vacancy[0])
 
     def _wait_ms(self) -> float | None:

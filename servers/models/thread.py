@@ -1,4 +1,4 @@
-"""A thread per connection.
+"""A thread per connection; over UDP a thread per peer (peers.py).
 
 **Accepts** in the main thread, which waits on the listener and the stop signal. **A connection lives** in a thread of
 its own, that serves it with blocking calls (blocking.py) and counts into a row of its own: threads would lose counts to
@@ -17,17 +17,25 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
+from servers.acceptor import Acceptor, refuse
 from servers.blocking import serve_connection
 from servers.config import ServerConfig
-from servers.contract import ABORTED
-from servers.listener import Acceptor, refuse
+from servers.contract import ABORTED, LAST_ACTIVE_NS, LIVE, DatagramProtocol, Octets, StreamProtocol, Variant
+from servers.datagrams import Mailbox
+from servers.listener import Address
+from servers.peers import serve_mailbox, serve_peer, stop_receiving
 from servers.service import Service, receive_buffer
+from servers.signals import StopSignal
 
 SUMMARY = "a thread per connection"
+OPTIONS: dict[str, tuple[Variant, ...]] = {}
+KEEPS_PEERS = True
 _LAST_WORDS_S = 1.0  # for threads to end whose connections were cut off
 
 
@@ -36,8 +44,8 @@ def parallelism(_config: ServerConfig) -> int | None:
     return None
 
 
-def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
-    """Serve until the service is stopped and drained."""
+def serve_stream(service: Service[StreamProtocol], acceptors: list[Acceptor]) -> None:
+    """Serve connections until the service is stopped and drained."""
     acceptor, threads = acceptors[0], _Threads(service)
     poller = select.poll()
     poller.register(acceptor, select.POLLIN)
@@ -54,62 +62,142 @@ def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
     threads.drain()
 
 
+def serve_datagrams(service: Service[DatagramProtocol], mailboxes: list[Mailbox]) -> None:
+    """Serve datagrams until the service is stopped and drained."""
+    serve_mailbox(service, mailboxes[0], _PeerThreads(service))
+
+
 class _Threads:
     """The live connections and their threads."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service[StreamProtocol]) -> None:
         self._service = service
         self._lock = threading.Lock()
         self._live: dict[socket.socket, threading.Thread] = {}
         self._conversing: set[socket.socket] = set()  # the live ones that are not about to be closed
 
     def start(self, connection: socket.socket) -> None:
-        thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+        tally = self._service.ledger.open()
+        thread = threading.Thread(target=self._serve, args=(connection, tally), daemon=True)
         with self._lock:
             self._live[connection] = thread
             self._conversing.add(connection)
+        tally[LIVE] = 1
         try:
             thread.start()
         except RuntimeError as error:  # the system has no room for another thread
-            self._forget(connection)
+            self._forget(connection, tally)
             refuse(connection, self._service.tally, error)
+        else:
+            self._service.tally[LIVE] -= 1  # it is counted in the thread's row now
 
     def drain(self) -> None:
         """Let every thread answer what its connection has received; cut off what is left at the deadline."""
         self._shut_down(self._conversing, socket.SHUT_RD)
-        threads = list(self._live.values())
-        for thread in threads:
-            thread.join(self._service.stop.remaining_s())
-        left = [thread for thread in threads if thread.is_alive()]
+        left = _join(list(self._live.values()), self._service.stop)
         self._service.tally[ABORTED] += len(left)
         self._shut_down(self._live, socket.SHUT_RDWR)
         for thread in left:
             thread.join(_LAST_WORDS_S)
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, tally: memoryview) -> None:
         service = self._service
-        tally = service.ledger.open()
         try:
             own = service.in_worker(tally, service.stop, service.ready)
             on_finish = partial(self._finishes, connection)
             serve_connection(connection, own, receive_buffer(service.config), on_finish)
         finally:
-            self._forget(connection)
-            service.ledger.close(tally)
+            self._forget(connection, tally)
 
     def _finishes(self, connection: socket.socket) -> None:
         with self._lock:
             self._conversing.discard(connection)
 
-    def _forget(self, connection: socket.socket) -> None:
+    def _forget(self, connection: socket.socket, tally: memoryview) -> None:
         """Close a connection, under the lock: nobody may shut down a descriptor that has a new owner."""
         with self._lock:
             del self._live[connection]
             self._conversing.discard(connection)
             connection.close()
+        self._service.ledger.close(tally)
 
     def _shut_down(self, connections: Iterable[socket.socket], how: int) -> None:
         with self._lock:
             for connection in connections:
                 with suppress(OSError):  # the peer has gone: its thread is about to find out
                     connection.shutdown(how)
+
+
+@dataclass(eq=False)
+class _Peer:
+    """A peer's socket and thread."""
+
+    bound: socket.socket
+    thread: threading.Thread
+    told_to_end: bool = False
+
+
+class _PeerThreads:
+    """The peers that have a thread each; see `servers.peers.Peers`."""
+
+    def __init__(self, service: Service[DatagramProtocol]) -> None:
+        self.rows: dict[Address, memoryview] = {}
+        self._service = service
+        self._lock = threading.Lock()
+        self._live: dict[Address, _Peer] = {}
+
+    def start(self, address: Address, bound: socket.socket, first_reply: Octets) -> None:
+        row = self._service.ledger.open()
+        row[LAST_ACTIVE_NS] = time.monotonic_ns()
+        thread = threading.Thread(target=self._serve, args=(address, first_reply), daemon=True)
+        with self._lock:
+            self.rows[address], self._live[address] = row, _Peer(bound, thread)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no room for another thread
+            self._forget(address)
+            raise
+
+    def collect(self) -> None:
+        """Do nothing: each thread forgets its own peer."""
+
+    def dismiss(self, address: Address) -> None:
+        peer = self._live.get(address)
+        if peer is not None:  # else it has just ended by itself
+            self._tell_to_end(peer)
+            peer.thread.join(_LAST_WORDS_S)
+
+    def terminate(self) -> None:
+        for peer in self._live.copy().values():
+            self._tell_to_end(peer)
+
+    def join(self) -> None:
+        left = _join([peer.thread for peer in self._live.copy().values()], self._service.stop)
+        self._service.tally[ABORTED] += len(left)
+
+    def _serve(self, address: Address, first_reply: Octets) -> None:
+        peer, service = self._live[address], self._service
+        try:
+            own = service.in_worker(self.rows[address], service.stop, service.ready)
+            serve_peer(peer.bound, first_reply, own, receive_buffer(service.config), lambda: peer.told_to_end)
+        finally:
+            self._forget(address)
+
+    def _tell_to_end(self, peer: _Peer) -> None:
+        with self._lock:
+            peer.told_to_end = True
+            stop_receiving(peer.bound)
+
+    def _forget(self, address: Address) -> None:
+        """Close a peer's socket, under the lock: nobody may shut down a descriptor that has a new owner."""
+        with self._lock:
+            self._live.pop(address).bound.close()
+            row = self.rows.pop(address)
+        self._service.ledger.close(row)
+
+
+def _join(threads: list[threading.Thread], stop: StopSignal) -> list[threading.Thread]:
+    """Wait for threads to end until the drain deadline; return those that have not."""
+    for thread in threads:
+        thread.join(stop.remaining_s())
+    return [thread for thread in threads if thread.is_alive()]

@@ -24,9 +24,10 @@ from servers.contract import (
     PARTIAL,
     PROTOCOL_ERRORS,
     TRUNCATED,
+    Kind,
     Octets,
-    ProtocolFactory,
     Step,
+    StreamFactory,
     Tally,
 )
 from servers.wire._message import (
@@ -47,9 +48,10 @@ if TYPE_CHECKING:
     from servers.config import ServerConfig
 
 SUMMARY = "messages back to back in a byte stream"
+KIND = Kind.STREAM
 
 
-def factory(config: ServerConfig) -> ProtocolFactory:
+def factory(config: ServerConfig) -> StreamFactory:
     """Return what makes a connection's protocol."""
     max_payload = config.max_payload
     return lambda tally: TcpProtocol(tally, max_payload)

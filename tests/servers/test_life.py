@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,8 +27,8 @@ REQUEST = b"\xeb\x01\x01\x01" + (3).to_bytes(4, "big") + (7).to_bytes(8, "big") 
 RESPONSE = b"\xeb\x01\x01\x02" + REQUEST[4:]
 
 
-def command(model: str, *options: str) -> list[str]:
-    return [sys.executable, "-m", "servers", "--model", model, "--transport", "tcp", *options]
+def command(model: str, *options: str, transport: str = "tcp") -> list[str]:
+    return [sys.executable, "-m", "servers", "--model", model, "--transport", transport, *options]
 
 
 @contextlib.contextmanager
@@ -75,24 +76,43 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the whole suite runs without privileges already")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv (util-linux) is not installed")
-@pytest.mark.parametrize("model", MODELS)
-def test_a_server_without_privileges_stops_as_it_should(model: str, tmp_path: Path) -> None:
-    # The code is copied to where another user may read it, and runs under an interpreter of the system.
+# Starts a server of a model, under limits (options of prlimit), as an ordinary user.
+OrdinaryUser = Callable[..., contextlib.AbstractContextManager[tuple[subprocess.Popen[str], int]]]
+
+
+@pytest.fixture
+def ordinary_user() -> Iterator[OrdinaryUser]:
+    """Return what starts a server as a user without privileges.
+
+    The code is copied to where another user may read it, and runs under an interpreter of the system.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("the whole suite runs without privileges already")
+    if shutil.which("setpriv") is None or shutil.which("prlimit") is None:
+        pytest.skip("setpriv and prlimit (util-linux) are not installed")
     python = "/usr/bin/python3"
     if not Path(python).exists() or subprocess.run([python, "-c", "import enum; enum.StrEnum"], check=False).returncode:
         pytest.skip("the system has no Python 3.11 that another user may run")
-    folder = Path("/tmp") / f"echobench-unprivileged-{os.getpid()}-{model}"
-    shutil.copytree(ROOT / "servers", folder / "servers")
+    folder = Path(tempfile.mkdtemp(prefix="echobench-unprivileged-", dir="/tmp"))
+
+    def start(model: str, *limits: str) -> contextlib.AbstractContextManager[tuple[subprocess.Popen[str], int]]:
+        user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+        limited = ["prlimit", *limits, "--"] if limits else []
+        return started([*user, *limited, python, *command(model)[1:]], cwd=folder)
+
     try:
+        shutil.copytree(ROOT / "servers", folder / "servers")
         folder.chmod(0o755)
-        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, *command(model)[1:]]
-        with started(words, cwd=folder) as (server, port), connect(port) as connection:
-            assert echo(connection)
-            assert stop(server)["messages"] == 1
+        yield start
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_server_without_privileges_stops_as_it_should(model: str, ordinary_user: OrdinaryUser) -> None:
+    with ordinary_user(model) as (server, port), connect(port) as connection:
+        assert echo(connection)
+        assert stop(server)["messages"] == 1
 
 
 def test_a_killed_child_costs_its_own_connection_and_is_counted() -> None:
@@ -126,6 +146,58 @@ def test_a_worker_that_ends_is_replaced_and_its_listener_admits_again(number: si
         for connection in connections:
             connection.close()
         assert stop(server)["messages"] == 30
+
+
+def knock(port: int) -> socket.socket:
+    """Return a datagram socket that is connected to the server."""
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.settimeout(PATIENCE_S)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def test_over_udp_the_peer_of_a_killed_child_is_served_by_another() -> None:
+    with started(command("fork", transport="udp")) as (server, port), knock(port) as first, knock(port) as second:
+        assert echo(first)
+        assert echo(second)
+        root = psutil.Process(server.pid)
+        killed, kept = root.children()
+        killed.kill()
+        eventually(lambda: root.children() == [kept], "the killed child is reaped")
+        assert echo(first)
+        assert echo(second)
+        stopped = stop(server)
+        assert (stopped["connections"], stopped["messages"]) == (3, 4)
+
+
+def test_over_udp_a_new_worker_answers_what_its_predecessor_had_received() -> None:
+    with started(command("hybrid", "--workers", "1", transport="udp")) as (server, port), knock(port) as client:
+        assert echo(client)
+        root = psutil.Process(server.pid)
+        (worker,) = root.children()
+        worker.suspend()
+        for _ in range(20):
+            client.send(REQUEST)
+        worker.kill()
+        for _ in range(20):
+            assert client.recv(100) == RESPONSE
+        assert stop(server)["messages"] == 21
+
+
+def test_over_udp_what_waits_for_a_worker_that_has_no_successor_yet_is_answered_in_the_drain() -> None:
+    with started(command("hybrid", "--workers", "1", transport="udp")) as (server, port), knock(port) as client:
+        assert echo(client)
+        root = psutil.Process(server.pid)
+        for _ in range(2):  # the second dies before a successor may come
+            eventually(lambda: len(root.children()) == 1, "there is a worker")
+            root.children()[0].kill()
+        eventually(lambda: not root.children(), "the killed worker is reaped")
+        for _ in range(20):
+            client.send(REQUEST)
+        stopped = stop(server)
+        for _ in range(20):
+            assert client.recv(100) == RESPONSE
+        assert stopped["messages"] == 21
 
 
 @pytest.mark.parametrize("model", ["fork", "hybrid"])
@@ -171,7 +243,47 @@ def test_how_a_connection_ended_is_counted_alike_by_all_models(model: str) -> No
     assert counts == {"connections": 3, "messages": 1, "truncated": 2, "timed_out": 1, "protocol_errors": 1}
 
 
-def test_workers_are_for_models_that_have_them() -> None:
-    done = subprocess.run(command("asyncio", "--workers", "1"), capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 2
-    assert done.stderr == "python -m servers: --workers is for models that have workers; asyncio has none\n"
+@pytest.mark.parametrize("model", ["fork", "thread"])
+def test_without_room_for_a_process_or_thread_one_connection_is_refused(
+    model: str, ordinary_user: OrdinaryUser
+) -> None:
+    with ordinary_user(model, "--nproc=4") as (server, port):
+        served, refused = [], []
+        for _ in range(10):
+            connection = connect(port)
+            with contextlib.suppress(ConnectionError):
+                (served if echo(connection) else refused).append(connection)
+                continue
+            refused.append(connection)
+        assert 1 <= len(served) <= 4
+        assert all(echo(connection) for connection in served), "those that are served stay so"
+        served.pop().close()
+
+        def has_room_again() -> bool:
+            with connect(port) as late, contextlib.suppress(ConnectionError):
+                return echo(late)
+            return False
+
+        eventually(has_room_again, "the room of one that has left is used again")
+        for connection in (*served, *refused):
+            connection.close()
+        stopped = stop(server)
+        assert stopped["refused"] >= len(refused)
+
+
+def test_a_worker_that_keeps_dying_is_not_replaced_over_and_over() -> None:
+    with started(command("hybrid", "--workers", "1")) as (server, port):
+        root = psutil.Process(server.pid)
+        began_s, killed = time.monotonic(), 0
+        while killed < 3:
+            for worker in root.children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker.kill()
+                    worker.wait(PATIENCE_S)
+                    killed += 1
+        # A successor comes a second after its predecessor was started, at the earliest.
+        assert time.monotonic() - began_s >= 2 - 0.1
+        eventually(lambda: len(root.children()) == 1, "there is a worker again")
+        with connect(port) as connection:
+            assert echo(connection)
+        assert stop(server)["messages"] == 1

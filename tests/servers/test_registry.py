@@ -8,12 +8,12 @@ import pytest
 import servers.models
 import servers.wire
 from servers import registry
-from servers.config import UsageError
+from servers.config import ServerConfig, UsageError
 
 
 def test_every_file_of_the_folder_is_listed_by_its_name() -> None:
     folder = Path(str(servers.models.__file__)).parent
-    files = {file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")}
+    files = {file.stem for file in folder.iterdir() if not file.name.startswith("_")}
     assert set(registry.names(servers.models)) == files
     assert {"fork", "thread", "selectors", "asyncio", "hybrid"} <= files
 
@@ -53,3 +53,57 @@ def test_what_the_machine_rules_out_is_listed_with_the_reason(
     with pytest.raises(UsageError, match="is not available here"):
         registry.load_model("ruled_out")
     sys.modules.pop("servers.models.ruled_out", None)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (ServerConfig("fork", workers=2), "--workers has no meaning for the model fork; it goes with hybrid"),
+        (ServerConfig("asyncio", selector="poll"), "--selector has no meaning for the model asyncio"),
+        (
+            ServerConfig("thread", loop="uvloop"),
+            "--loop has no meaning for the model thread; it goes with asyncio, hybr",
+        ),
+        (ServerConfig("selectors", api="streams"), "--api has no meaning for the model selectors"),
+        (ServerConfig("asyncio", "udp", api="streams"), "--api streams has no meaning over udp"),
+        (ServerConfig("fork", "udp", backlog=9), "--backlog has no meaning over udp; it goes with tcp"),
+        (ServerConfig("fork", "udp", max_connections=9), "--max-connections has no meaning over udp"),
+        (ServerConfig("fork", "udp", message_timeout_s=9), "--message-timeout has no meaning over udp"),
+        (ServerConfig("fork", max_peers=9), "--max-peers has no meaning over tcp; it goes with udp"),
+        (ServerConfig("fork", peer_timeout_s=9), "--peer-timeout has no meaning over tcp"),
+        (ServerConfig("fork", recv_buffer=9), "--recv-buffer has no meaning over tcp"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_with_a_sentence(config: ServerConfig, sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        registry.check(config)
+    assert str(refused.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ServerConfig("hybrid", workers=2, loop="asyncio", api="streams"),
+        ServerConfig("selectors", "udp", selector="poll"),
+        ServerConfig("selectors", "udp", max_peers=5, peer_timeout_s=1.0, recv_buffer=4096),
+        ServerConfig("fork", max_connections=5, backlog=5, message_timeout_s=0.0),
+    ],
+)
+def test_settings_that_go_together_are_taken(config: ServerConfig) -> None:
+    registry.check(config)
+
+
+def test_a_variant_that_the_platform_lacks_is_listed_and_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("selectors.KqueueSelector", raising=False)
+    kqueue = next(variant for variant in registry.variants("selectors") if "kqueue" in variant.options)
+    assert (kqueue.available, kqueue.reason) == (False, "this platform has no kqueue()")
+    with pytest.raises(UsageError, match=r"--selector kqueue is not available here: this platform has no kqueue\(\)"):
+        registry.check(ServerConfig("selectors", selector="kqueue"))
+
+
+def test_a_package_that_is_not_installed_rules_its_variant_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(UsageError, match="--loop uvloop is not available here: the package uvloop is not installed"):
+        registry.check(ServerConfig("asyncio", loop="uvloop"))

@@ -1,19 +1,8 @@
-"""One thread, one selector, a state machine per connection.
-
-**Accepts** when the listener is readable, a burst a turn. **A connection lives** as a `_Connection` in the
-selector's table; its states are *reading*, *flushing* (the peer takes replies slower than it sends requests) and
-*lingering* (sending side shut down, reading only to discard). **Blocks:** nothing but the work of a request; while one
-is served all others wait.
+"""A connection of the `selectors` model: its states, and what each waits for.
 
 Replies are written at once. What the kernel does not take goes into a backlog; above `WRITE_HIGH_WATER_BYTES` the
 connection is not read until it has fallen below `WRITE_LOW_WATER_BYTES`, so a peer that never reads costs a bounded
 amount of memory and no one else's time.
-
-**Stops** by reading each connection until it would block (everything that had arrived is answered), then closing it as
-any other: send all, shut down the sending side, read and discard until the peer has closed or the linger is over. What
-is left at the drain deadline is cut off and counted as aborted.
-
-**Breaks first:** one CPU. Nothing here uses a second one.
 """
 
 from __future__ import annotations
@@ -21,101 +10,26 @@ from __future__ import annotations
 import logging
 import selectors
 import socket
-import time
+from typing import TYPE_CHECKING
 
-from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
-from servers.contract import ABORTED, CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, Octets
-from servers.deadlines import Deadlines
-from servers.listener import Acceptor
-from servers.service import Service, receive_buffer
+from servers.config import WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES
+from servers.contract import CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, Octets
+
+if TYPE_CHECKING:
+    from servers.models.selectors import Loop
 
 log = logging.getLogger(__name__)
 
-SUMMARY = "one thread, an event loop on a selector"
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _CHUNKS_A_TURN = 64  # of one connection while the server drains: a peer that floods must not hold up the others
 
 
-def parallelism(_config: ServerConfig) -> int | None:
-    """Return 1: one thread serves all."""
-    return 1
-
-
-def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
-    """Serve until the service is stopped and drained."""
-    acceptor = acceptors[0]
-    with selectors.DefaultSelector() as selector:
-        loop = _Loop(service, selector)
-        selector.register(service.stop, _READ, lambda _events: service.stop.clear())
-        selector.register(acceptor, _READ, lambda _events: loop.accept(acceptor))
-        service.ready()
-        loop.run_until_stopped()
-        selector.unregister(acceptor)
-        for connection in acceptor.drain(service.tally):
-            loop.add(connection)
-        acceptor.close()
-        loop.drain()
-
-
-class _Loop:
-    """The selector's loop, the receive buffer that all connections share, and the deadlines."""
-
-    def __init__(self, service: Service, selector: selectors.BaseSelector) -> None:
-        self.service = service
-        self.selector = selector
-        self.buffer = receive_buffer(service.config)
-        self.connections: set[_Connection] = set()
-        self.unread: set[_Connection] = set()  # while draining: those that may still hold something received
-        self.message_deadlines = Deadlines(service.config.message_timeout_s)
-        self.linger_deadlines = Deadlines(LINGER_S)
-
-    def run_until_stopped(self) -> None:
-        select, expire, stop = self.selector.select, self._expire, self.service.stop
-        while not stop.requested:
-            for key, events in select(self._wait_s()):
-                key.data(events)
-            expire()
-
-    def drain(self) -> None:
-        self.unread = set(self.connections)
-        while self.connections and (left_s := self.service.stop.remaining_s()):
-            for connection in list(self.unread):
-                connection.read_rest()
-            if not self.connections:
-                return
-            due_s = 0.0 if self.unread else self._wait_s()
-            for key, events in self.selector.select(left_s if due_s is None else min(left_s, due_s)):
-                key.data(events)
-            self._expire()
-        self.service.tally[ABORTED] += sum(not connection.lingers for connection in self.connections)
-        for connection in list(self.connections):
-            connection.close()
-
-    def accept(self, acceptor: Acceptor) -> None:
-        for connection in acceptor.burst(self.service.tally):
-            self.add(connection)
-
-    def add(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        self.connections.add(_Connection(connection, self))
-
-    def _wait_s(self) -> float | None:
-        deadlines = [at for at in (self.message_deadlines.next_s(), self.linger_deadlines.next_s()) if at is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-
-    def _expire(self) -> None:
-        for deadlines in (self.message_deadlines, self.linger_deadlines):
-            if deadlines.next_s() is not None:
-                for on_expiry in deadlines.expired(time.monotonic()):
-                    on_expiry()
-
-
-class _Connection:
+class Connection:
     """One connection's state; its bound methods are what the selector's table holds."""
 
     __slots__ = ("_backlog", "_ending", "_loop", "_message", "_protocol", "_rest_only", "_socket", "lingers")
 
-    def __init__(self, connection: socket.socket, loop: _Loop) -> None:
+    def __init__(self, connection: socket.socket, loop: Loop) -> None:
         self._socket = connection
         self._loop = loop
         self._protocol = loop.service.new_protocol(loop.service.tally)
@@ -163,8 +77,7 @@ class _Connection:
         self._ending = True
         self._void_message_deadline()
         self._loop.linger_deadlines.void(self.close)
-        self._loop.connections.discard(self)
-        self._loop.unread.discard(self)
+        self._loop.forget(self)
         self._loop.selector.unregister(self._socket)
         self._socket.close()
 
@@ -287,6 +200,6 @@ class _Connection:
 
     def _lose(self) -> None:
         """Forget a connection that the peer has reset."""
-        if self in self._loop.connections:
+        if self._loop.holds(self):
             self._loop.service.tally[RESET] += 1
             self.close()

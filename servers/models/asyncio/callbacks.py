@@ -1,116 +1,30 @@
-"""One thread, an asyncio event loop, a buffered protocol per connection.
-
-**Accepts** when the listener is readable; the loop makes a transport of each connection. **A connection lives** as a
-transport and an `_EchoConnection`. **Blocks:** nothing but the work of a request.
-
-Why `BufferedProtocol` and not `Protocol`: the transport of a `Protocol` reads with `recv(256 KiB)`, and in a fresh
-process the C library maps and unmaps that memory at every call, until the first disconnect happens to raise its
-threshold. That measures the C library (here 16,000 requests/s instead of 45,000). A `BufferedProtocol` receives into
-memory that is there already, and since a chunk is answered before the next is read, one buffer serves all connections.
+"""A connection of the `asyncio` model as callbacks: `--api buffered`, the default, and `--api protocol`.
 
 Flow control is asyncio's own: above the high-water mark it calls `pause_writing`, and the connection is not read until
 `resume_writing`.
 
-**Stops** by reading each connection itself until it would block (everything that had arrived is answered), then ending
-it: flush, shut down the sending side, discard what comes until the peer has closed or the linger is over. What is left
-at the drain deadline is aborted and counted.
-
-**Breaks first:** one CPU. `hybrid` runs this model in several processes.
+The two differ in nothing but who owns the memory that is received into; see the model's text for what that costs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
-from servers.contract import ABORTED, CLOSING, LIVE, OPEN, PARTIAL, RESET, TIMED_OUT
-from servers.listener import Acceptor
-from servers.service import Service, receive_buffer
+from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES
+from servers.contract import CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, Octets
 
-SUMMARY = "one thread, an asyncio event loop"
+if TYPE_CHECKING:
+    from servers.models.asyncio.server import Server
+
 _CHUNKS_A_TURN = 64  # of one connection while the server drains: a peer that floods must not hold up the others
 
 
-def parallelism(_config: ServerConfig) -> int | None:
-    """Return 1: one thread serves all."""
-    return 1
-
-
-def serve_stream(service: Service, acceptors: list[Acceptor]) -> None:
-    """Serve until the service is stopped and drained."""
-    asyncio.run(_Server(service, acceptors[0]).serve())
-
-
-class _Server:
-    """What the connections of one event loop share."""
-
-    def __init__(self, service: Service, acceptor: Acceptor) -> None:
-        self.service = service
-        self.connections: set[_EchoConnection] = set()
-        self.buffer = receive_buffer(service.config)
-        self.emptied = asyncio.Event()
-        self._acceptor = acceptor
-        self._adopting: set[asyncio.Task[None]] = set()
-
-    async def serve(self) -> None:
-        loop, stop = asyncio.get_running_loop(), self.service.stop
-        stopping = asyncio.Event()
-
-        def on_signal() -> None:
-            stop.clear()
-            if stop.requested:
-                stopping.set()
-
-        loop.add_reader(stop.fileno(), on_signal)
-        loop.add_reader(self._acceptor.fileno(), self._accept)
-        self.service.ready()
-        await stopping.wait()
-        loop.remove_reader(self._acceptor.fileno())
-        for connection in self._acceptor.drain(self.service.tally):
-            self._adopt(connection)
-        self._acceptor.close()
-        await asyncio.gather(*self._adopting)
-        await self._drain()
-        loop.remove_reader(stop.fileno())
-
-    def _accept(self) -> None:
-        for connection in self._acceptor.burst(self.service.tally):
-            self._adopt(connection)
-
-    def _adopt(self, connection: socket.socket) -> None:
-        task = asyncio.get_running_loop().create_task(self._connect(connection))
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
-
-    async def _connect(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: _EchoConnection(self), connection)
-
-    async def _drain(self) -> None:
-        for connection in list(self.connections):
-            connection.drain()
-        await self._until_empty(self.service.stop.remaining_s())
-        self.service.tally[ABORTED] += sum(not connection.lingers for connection in self.connections)
-        for connection in list(self.connections):
-            connection.cut_off()
-        await self._until_empty(LINGER_S)
-
-    async def _until_empty(self, seconds: float) -> None:
-        self.emptied.clear()
-        if self.connections:
-            try:
-                await asyncio.wait_for(self.emptied.wait(), seconds)
-            except TimeoutError:
-                return
-
-
-class _EchoConnection(asyncio.BufferedProtocol):
+class CallbackConnection(asyncio.BaseProtocol):
     """One connection: the transport's callbacks, answered by the wire's protocol."""
 
-    def __init__(self, server: _Server) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._buffer = server.buffer
         self._protocol = server.service.new_protocol(server.service.tally)
@@ -125,23 +39,17 @@ class _EchoConnection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES)
         self._server.connections.add(self)
-        self._server.service.tally[LIVE] += 1
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_timer()
         if isinstance(error, OSError) and not self._ending:
             self._server.service.tally[RESET] += 1
-        self._server.connections.discard(self)
-        self._server.service.tally[LIVE] -= 1
-        if not self._server.connections:
-            self._server.emptied.set()
+        self._server.forget(self)
 
-    def get_buffer(self, _size_hint: int) -> memoryview:
-        return self._buffer
-
-    def buffer_updated(self, size: int) -> None:
+    def answer(self, chunk: Octets) -> None:
+        """Send the replies to what was received, and do what the protocol then wants."""
         protocol = self._protocol
-        reply = protocol.receive(self._buffer[:size])
+        reply = protocol.receive(chunk)
         if reply:
             self._transport.write(reply)
         if protocol.phase is not OPEN or self._timer is not None:
@@ -198,7 +106,7 @@ class _EchoConnection(asyncio.BufferedProtocol):
                 self._server.service.tally[RESET] += 1
                 self.cut_off()
             else:
-                self.buffer_updated(size) if size else self._end(bytes(self._protocol.receive_eof()))
+                self.answer(self._buffer[:size]) if size else self._end(bytes(self._protocol.receive_eof()))
         asyncio.get_running_loop().call_soon(self._read_rest)
 
     def _mind_phase(self, answered: bool) -> None:
@@ -245,3 +153,23 @@ class _EchoConnection(asyncio.BufferedProtocol):
             self.lingers = True
             self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
             self._transport.resume_reading()  # what comes now is discarded, up to the peer's end
+
+
+class BufferedConnection(CallbackConnection, asyncio.BufferedProtocol):
+    """Receives into the buffer that all connections share; a chunk is answered before the next is read."""
+
+    def get_buffer(self, _size_hint: int) -> memoryview:
+        """Return where the loop shall receive into."""
+        return self._buffer
+
+    def buffer_updated(self, size: int) -> None:
+        """Answer what was received."""
+        self.answer(self._buffer[:size])
+
+
+class AllocatingConnection(CallbackConnection, asyncio.Protocol):
+    """Is handed what the loop received into memory that it allocated."""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what was received."""
+        self.answer(data)
