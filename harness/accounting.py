@@ -9,8 +9,9 @@
 
 * Memory, processes, threads and open files are those with all connections up, as read before a window, not in it.
 * The kernel's counters are changes over the window; `..._connecting`, with the first window, are those before it. Those
-  of the listen queue give rise to a warning. Retransmitted segments are context only: they are counted for the whole
-  network namespace, every download of the machine adds to them, and over loopback nothing is lost on the way.
+  of the listen queue and of UDP receive buffers give rise to a warning. Retransmitted segments are context only: they
+  are counted for the whole network namespace, every download of the machine adds to them, and over loopback nothing is
+  lost on the way. What a socket dropped is forgotten with it: a server that ends a peer in a window may hide some.
 
 A figure that can't be had (an end that was not read, a tree that was gone) is null, never 0.
 """
@@ -31,6 +32,7 @@ from harness.schema import CellWindow, LoadRecord, LoadWindow, Memory
 from harness.verdict import Resources, ServerLife, limited_by, merged_warnings
 
 LISTEN_COUNTERS = ("listen_overflows", "listen_drops")
+DROP_COUNTERS = (*LISTEN_COUNTERS, "udp_drops")
 MAX_MOVED_NS = 10_000_000
 SERVER_FIGURES = (
     "cpu_s",
@@ -63,7 +65,7 @@ def cell_windows(record: LoadRecord, accounts: Accounts, pinning: Pinning, life:
         opening, closing = accounts.openings.get(index), accounts.closings.get(index)
         figures = window_figures(window, opening, closing, pinning)
         kernel = figures.kernel | (lost_before(accounts.machine_before, opening) if index == 0 else {})
-        drops = {name: count for name, count in kernel.items() if name.startswith(LISTEN_COUNTERS)}
+        drops = {name: count for name, count in kernel.items() if name.startswith(DROP_COUNTERS)}
         resources = replace(figures.resources, kernel_drops=drops)
         windows.append(
             {
@@ -182,7 +184,7 @@ def _ran_ns(opening: ThreadTimes, closing: ThreadTimes) -> list[int]:
 
 
 def _counter_changes(opening: Mapping[str, int], closing: Mapping[str, int]) -> dict[str, int]:
-    return {name: closing[name] - before for name, before in opening.items() if name in closing}
+    return {name: max(0, closing[name] - before) for name, before in opening.items() if name in closing}
 
 
 def held(memory: TreeMemory | None) -> dict[str, int | None]:

@@ -60,7 +60,7 @@ def _measure(task: Task, start: ServerStart, findings: Findings, bench: Bench) -
         command = load_command(task, ready, record, bench)
         with (
             running_generator(command, task.pinning, bench) as generator,
-            Sampler(server.pid, generator.pid) as sampler,
+            Sampler(server.pid, generator.pid, ready["port"] if start.transport == "udp" else None) as sampler,
         ):
             follow(generator, server, sampler, task.scenario, bench)
             findings.accounts = sampler.stop()

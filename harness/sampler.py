@@ -92,9 +92,10 @@ Job = Callable[[], None]
 class Sampler:
     """Reads accounts in a thread of its own while it is entered; `accounts` grows until `stop` hands them over."""
 
-    def __init__(self, server_pid: int, loadgen_pid: int) -> None:
+    def __init__(self, server_pid: int, loadgen_pid: int, udp_port: int | None = None) -> None:
         self._server_pid = server_pid
         self._loadgen_pid = loadgen_pid
+        self._udp_port = udp_port  # of a server over UDP: what its sockets dropped is read too
         self.accounts = Accounts()
         self._agenda: list[tuple[int, int, Job]] = []
         self._serial = itertools.count()  # two entries of the same nanosecond keep their order
@@ -106,7 +107,7 @@ class Sampler:
 
     def __enter__(self) -> Self:
         """Start the thread, with the time series as its first job."""
-        self.accounts.machine_before = read_machine()
+        self.accounts.machine_before = read_machine(self._udp_port)
         self._enter_job(time.monotonic_ns(), self._sample)
         self._thread.start()
         return self
@@ -190,7 +191,7 @@ class Sampler:
 
     def _read_accounts(self, at_ns: int) -> tuple[TreeCpu, TreeCpu, MachineState]:
         server = read_cpu(self._server_pid, at_ns)
-        return server, read_cpu(self._loadgen_pid), read_machine()
+        return server, read_cpu(self._loadgen_pid), read_machine(self._udp_port)
 
     def _read_memory(self) -> None:
         began_ns = time.monotonic_ns()

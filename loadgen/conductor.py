@@ -64,13 +64,16 @@ class Conductor:
         self._announcer = announcer
         self.users_expected: int | None = None  # known when Locust has spawned them all
         self.users_seen = 0
+        self.users_connected = 0
         self.connect_time = Distribution()
         self.connect_errors: Counter[ErrorKind] = Counter()
 
     def connected(self, took_ns: int) -> None:
         """Count a user's connection."""
         self.users_seen += 1
-        self.connect_time.add(np.array([took_ns]))
+        self.users_connected += 1
+        if self._engine.exchange.codec.ordered:  # else nobody was asked
+            self.connect_time.add(np.array([took_ns]))
 
     def connect_failed(self, kind: ErrorKind) -> None:
         """Count a user that could not connect."""
@@ -102,12 +105,10 @@ class Conductor:
         """Wait for all users, and tell how many connected."""
         self._wait_until(self._all_users_seen)
         errors = {kind.value: count for kind, count in self.connect_errors.items()}
-        if not self.connect_time.count:
+        if not self.users_connected:
             how = ", ".join(f"{kind} {count}" for kind, count in errors.items())
             raise NoResultError(f"nothing connected to {self._options.target.url} ({how or 'no user was spawned'})")
-        self._announcer.say(
-            "connected", connections=self.connect_time.count, failed=sum(errors.values()), errors=errors
-        )
+        self._announcer.say("connected", connections=self.users_connected, failed=sum(errors.values()), errors=errors)
 
     def _all_users_seen(self) -> bool:
         return self.users_expected is not None and self.users_seen >= self.users_expected
@@ -131,7 +132,7 @@ class Conductor:
         now = clock()
         opens_ns = now + max(int(self._options.warmup_s * NS_PER_S), AHEAD_NS)
         closes_ns = FOREVER_NS if self._options.window_s is None else opens_ns + int(self._options.window_s * NS_PER_S)
-        tally = WindowTally(load, opens_ns, closes_ns)
+        tally = WindowTally(load, opens_ns, closes_ns, lossy=not self._engine.exchange.codec.ordered)
         tally.errors.update(self.connect_errors)  # these connections are missing in every window
         self._recorder.fold(now)
         self._recorder.window = tally

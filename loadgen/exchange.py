@@ -29,6 +29,9 @@ READ_BYTES = 1 << 16
 SWEEP_EVERY_NS = 20_000_000
 SWEEP_PART = 256
 
+# A refused read is what a datagram socket says when nobody has the server's port (any more).
+_READ_ERRORS = {TimeoutError: ErrorKind.TIMEOUT, ConnectionRefusedError: ErrorKind.REFUSED}
+
 logger = logging.getLogger(__name__)
 
 
@@ -48,7 +51,8 @@ class Exchange:
         self._connections: dict[int, Connection] = {}
         self._to_sweep: list[Connection] = []
         self._next_number = self._counter = self._sweep_at_ns = 0
-        self._read_bytes = min(READ_BYTES, max(4096, 4 * codec.reply_bytes))
+        # A datagram that is longer than the read is cut.
+        self._read_bytes = min(READ_BYTES, max(4096, 4 * codec.reply_bytes)) if codec.ordered else READ_BYTES
         self.lanes = Lanes()
 
     # Connections come and go.
@@ -206,7 +210,7 @@ class Exchange:
         if isinstance(error, BlockingIOError):
             self._flush(connection)
         else:
-            self._end(connection, ErrorKind.TIMEOUT if isinstance(error, TimeoutError) else ErrorKind.RESET)
+            self._end(connection, _READ_ERRORS.get(type(error), ErrorKind.RESET))
 
     def handle(self, fd: int, data: bytes) -> None:
         """Deal with received bytes that are not exactly the one reply expected; a foreign descriptor is ignored."""
@@ -215,7 +219,7 @@ class Exchange:
             return
         self._take_over(connection)
         now = clock()
-        if not data:
+        if not data and self.codec.ordered:
             self._end(connection, ErrorKind.RESET if connection.was_reset else ErrorKind.CLOSED)
             return
         for reply in connection.wire.replies(data):

@@ -7,7 +7,7 @@ times a second. What is there, and what is not:
   and the clock of the slice wait.
 * `os.read` and `os.write` on the descriptor: a socket object's methods do the same after more work (argument
   parsing, time-out handling). The read asks for exactly a reply's length: the bytes object is right at once, and
-  anything beyond it is reported again by epoll.
+  anything beyond it is reported again by epoll. (Of a datagram one byte more: what is beyond it would be cut off.)
 * **One comparison verifies everything**: the received bytes are equal to the bytes that the reply must be, or they are
   not (part of a reply, several, a wrong one, an end of file, the engine's alarm). What is not goes to `Exchange`, where
   it is taken apart. No header is parsed here, and no connection object is looked up.
@@ -54,7 +54,7 @@ def exchange_until(
     lanes = exchange.lanes
     expected, sent_ns, request_head, reply_head = lanes.expected, lanes.sent_ns, lanes.request_head, lanes.reply_head
     codec, next_counter = exchange.codec, exchange.next_counter
-    make_tail, request_bytes, reply_bytes = codec.tail, codec.request_bytes, codec.reply_bytes
+    make_tail, request_bytes, read_bytes = codec.tail, codec.request_bytes, codec.read_bytes
     columns = exchange.recorder.columns
     add_received, add_sent, add_descriptor = columns.received.append, columns.sent.append, columns.descriptors.append
 
@@ -67,7 +67,7 @@ def exchange_until(
         tail = make_tail(next_counter())
         for fd, _ in events:
             try:
-                data = read(fd, reply_bytes)
+                data = read(fd, read_bytes)
             except OSError as error:
                 exchange.read_failed(fd, error)
                 continue

@@ -21,14 +21,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.schema import Load
-from loadgen.wire import transports
+from loadgen.wire import most_payload_bytes, transports
 
 # What `python -m loadgen` is called towards Locust's parser: its command line is complete, so that configuration files
 # of Locust's that happen to lie about must not add to it (see the Locust file).
 PROGRAM = "python -m loadgen"
 DEFAULT_CONNECTIONS = 64
 DEFAULT_WINDOW_S = 5.0
-MAX_PAYLOAD_BYTES = 1 << 24
 MAX_PIPELINE = 1 << 16
 
 
@@ -47,7 +46,7 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> Target:
-        """Read `tcp://HOST:PORT`; raises UsageError with what is wrong."""
+        """Read `tcp://HOST:PORT` or `udp://HOST:PORT`; raises UsageError with what is wrong."""
         schemes = " or ".join(f"{name}://HOST:PORT" for name in transports())
         if not url:
             raise UsageError(f"there is no target: give one as {schemes} (to Locust with --host)")
@@ -178,12 +177,13 @@ class Options:
     @classmethod
     def read(cls, url: str, values: Any, record: str) -> Options:
         """Check parsed values (of either front end) and freeze them; raises UsageError with a sentence."""
+        target = Target.parse(url)
         options = cls(
-            target=Target.parse(url),
+            target=target,
             loads=_loads(values.load),
             warmup_s=_number("warmup", 0, 3600)(values.warmup),
             window_s=None if values.window in (None, "") else _number("window", 0.05, 86_400)(values.window),
-            payload=str(int(_number("payload", 0, MAX_PAYLOAD_BYTES, whole=True)(values.payload))),
+            payload=str(int(_number("payload", 0, most_payload_bytes(target.transport), whole=True)(values.payload))),
             pipeline=int(_number("pipeline", 1, MAX_PIPELINE, whole=True)(values.pipeline)),
             timeout_s=_number("timeout", 0.001, 3600)(values.timeout),
             spin=bool(values.spin),

@@ -40,7 +40,7 @@ def window_record(measured: Measured, timeout_s: float, reply_bytes: int) -> Loa
         "throughput_per_s": tally.responses * NS_PER_S / window_ns,
         "bytes_per_s": tally.responses * reply_bytes * NS_PER_S / window_ns,
         "errors": {kind.value: count for kind, count in sorted(tally.errors.items())},
-        "lost": 0,  # a stream loses nothing: what is missing there has one of the errors above
+        "lost": tally.lost,
         "duplicates": tally.duplicates,
         "reordered": tally.reordered,
         "late": tally.late,

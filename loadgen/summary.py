@@ -16,10 +16,8 @@ _WIDTH = 100  # where the output is no terminal
 def print_summary(record: LoadRecord, stream: TextIO) -> None:
     """Print what a run found."""
     console = Console(file=stream, highlight=False, width=None if stream.isatty() else _WIDTH)
-    connect = record["connect_time_ns"]
     console.print(
-        f"{record['target']}: {connect['count']} of {record['connections']} connections "
-        f"(connect time p50 {duration(connect['p50'])}, max {duration(connect['max'])}), "
+        f"{record['target']}: {_connections(record)}, "
         f"{record['payload']} bytes, pipeline {record['pipeline']}, {record['requests_total']:,} requests in all",
         soft_wrap=True,
     )
@@ -27,6 +25,14 @@ def print_summary(record: LoadRecord, stream: TextIO) -> None:
         console.print()
         _print_window(console, window, record["timeout_s"])
     stream.flush()
+
+
+def _connections(record: LoadRecord) -> str:
+    connect, asked_for = record["connect_time_ns"], record["connections"]
+    if not connect["count"]:  # over UDP nothing is connected but the generator's own sockets
+        return f"{asked_for} sockets"
+    times = f"connect time p50 {duration(connect['p50'])}, max {duration(connect['max'])}"
+    return f"{connect['count']} of {asked_for} connections ({times})"
 
 
 def _print_window(console: Console, window: LoadWindow, timeout_s: float) -> None:

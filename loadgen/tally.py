@@ -71,8 +71,9 @@ class Life:
 class WindowTally:
     """What happened in one window. `closes_ns` is `FOREVER_NS` while it is not known yet."""
 
-    def __init__(self, load: Load, opens_ns: int, closes_ns: int) -> None:
+    def __init__(self, load: Load, opens_ns: int, closes_ns: int, *, lossy: bool = False) -> None:
         self.load = load
+        self._lossy = lossy  # a request that is not answered in time is lost, and no error
         self.opens_ns = opens_ns
         self.closes_ns = closes_ns
         self.response = Distribution()
@@ -82,6 +83,7 @@ class WindowTally:
         self.answered_in_time = 0  # due and received inside the window
         self.unanswered = 0
         self.unsent = 0
+        self.lost = 0
         self.errors: Counter[ErrorKind] = Counter()
         self.late = 0
         self.duplicates = 0
@@ -138,8 +140,11 @@ class WindowTally:
         """Count a failed request of the window; `sent_ns` and `number` are None for one that never went out."""
         if not self.holds(due_ns):
             return
-        self.errors[kind] += 1
         self.unanswered += 1
+        if self._lossy and kind is ErrorKind.TIMEOUT and sent_ns is not None:
+            self.lost += 1
+        else:
+            self.errors[kind] += 1
         if number is not None:
             self._failed_numbers.append(number)
         if sent_ns is None:

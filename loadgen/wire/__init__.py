@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import socket
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 COUNTER_BYTES = 5
 COUNTER_BITS = 8 * COUNTER_BYTES
@@ -76,9 +76,11 @@ class ClientCodec(Protocol):
 
     transport: str
     socket_type: socket.SocketKind
-    ordered: bool  # replies that come in another order than their requests are wrong
+    ordered: bool  # a byte stream: nothing is lost, and replies in another order than their requests are wrong
+    most_payload_bytes: int
     request_bytes: int
     reply_bytes: int
+    read_bytes: int  # how much to read for a reply that comes alone
 
     def tail(self, counter: int) -> bytes:
         """Return the end that the request with this counter and its reply have in common on every connection."""
@@ -96,4 +98,13 @@ def transports() -> list[str]:
 
 def make_codec(transport: str, payload: bytes) -> ClientCodec:
     """Return the codec of a transport for one payload; the name must be one of `transports()`."""
-    return cast(ClientCodec, importlib.import_module(f"{__name__}.{transport}").Codec(payload))
+    return cast(ClientCodec, _codec_class(transport)(payload))
+
+
+def most_payload_bytes(transport: str) -> int:
+    """Return the longest payload that a transport carries."""
+    return int(_codec_class(transport).most_payload_bytes)
+
+
+def _codec_class(transport: str) -> Any:
+    return importlib.import_module(f"{__name__}.{transport}").Codec

@@ -13,45 +13,37 @@ from __future__ import annotations
 
 import socket
 
-from loadgen.wire import COUNTER_BITS, COUNTER_BYTES, Reply
-from servers.wire._message import ERROR, HEADER, HEADER_BYTES, MAGIC, REQUEST, RESPONSE, START, VERSION
+from loadgen.wire import Reply
+from loadgen.wire._echo import EchoCodec, EchoWire
+from servers.wire._message import ERROR, HEADER_BYTES, MAGIC, REQUEST, RESPONSE, START, VERSION
 
 # A length beyond this is taken for garbage, not for a message to wait for.
 MAX_FOREIGN_PAYLOAD_BYTES = 1 << 24
 _START = (MAGIC << 16) | (VERSION << 8)
 
 
-class Codec:
-    """The codec of a run: requests with one payload."""
+class Codec(EchoCodec):
+    """The codec of a run."""
 
     transport = "tcp"
     socket_type = socket.SOCK_STREAM
     ordered = True
+    most_payload_bytes = MAX_FOREIGN_PAYLOAD_BYTES
 
     def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self.request_bytes = self.reply_bytes = HEADER_BYTES + len(payload)
-
-    def tail(self, counter: int) -> bytes:
-        """Return the end of the request with this counter: the counter and the payload."""
-        return counter.to_bytes(COUNTER_BYTES, "big") + self.payload
+        super().__init__(payload)
+        self.read_bytes = self.reply_bytes
 
     def connection(self, number: int) -> Wire:
         """Return the codec of the connection with this number."""
         return Wire(self, number)
 
 
-class Wire:
+class Wire(EchoWire):
     """The codec of one connection."""
 
     def __init__(self, codec: Codec, number: int) -> None:
-        self._codec = codec
-        self._sequence_base = number << COUNTER_BITS
-        counter_at = HEADER_BYTES - COUNTER_BYTES
-        length = len(codec.payload)
-        self.request_head = HEADER.pack(MAGIC, VERSION, REQUEST, length, self._sequence_base)[:counter_at]
-        self.reply_head = HEADER.pack(MAGIC, VERSION, RESPONSE, length, self._sequence_base)[:counter_at]
-        self.broken: str | None = None
+        super().__init__(codec, number)
         self._rest = bytearray()  # the beginning of an incomplete message
         self._needed_bytes = HEADER_BYTES
 
@@ -59,14 +51,6 @@ class Wire:
     def partial(self) -> bool:
         """Whether the beginning of a message was received and its end was not."""
         return bool(self._rest)
-
-    def request(self, counter: int) -> tuple[int, bytes]:
-        """Return a request's sequence and its bytes."""
-        return self._sequence_base | counter, self.request_head + self._codec.tail(counter)
-
-    def sequence_of(self, reply: bytes) -> int:
-        """Return the sequence in a message's header."""
-        return int(HEADER.unpack_from(reply)[4])
 
     def replies(self, data: bytes) -> list[Reply]:
         """Return the messages completed by `data`, in order; what follows a broken one is dropped."""
@@ -101,9 +85,3 @@ class Wire:
         if length > max(MAX_FOREIGN_PAYLOAD_BYTES, len(self._codec.payload)):
             return f"the server sent a message of {length} bytes"
         return None
-
-    def _reply(self, data: bytes | bytearray, at: int, end: int) -> Reply:
-        _, _, kind, length, sequence = HEADER.unpack_from(data, at)
-        payload = self._codec.payload
-        intact = kind == RESPONSE and length == len(payload) and data.startswith(payload, at + HEADER_BYTES)
-        return Reply(sequence, intact)
