@@ -2,8 +2,9 @@
 
 **Out of descriptors.** A listening socket stays readable while its queue holds a connection that can't be accepted, and
 a loop that waits for it would spin. So an acceptor keeps one spare descriptor: it is given up, the connection is
-accepted and closed at once, and the spare is taken again. The peer learns that it was refused; nobody else notices.
-A connection over `--max-connections` is closed the same way.
+accepted and closed at once, and the spare is taken again. The peer learns that it was refused. A connection over
+`--max-connections` is closed the same way. A refusal is an attempt like any other: a flood of connects is refused in
+bursts, and those that are served have their turns in between.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
+from enum import Enum
 
 from servers.config import ServerConfig
 from servers.contract import CONNECTIONS, LIVE, REFUSED, Tally
@@ -22,7 +24,23 @@ log = logging.getLogger(__name__)
 
 _OUT_OF_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BURST = 256
-_GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
+_LONGEST_QUEUE = 1 << 17
+# A connection that ended while it waited, in any of the ways that accept(2) names.
+_GONE = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ECONNABORTED", "EPROTO", "EPERM", "EINTR", "ENETDOWN", "ENOPROTOOPT", "EHOSTDOWN", "ENONET"),
+        *("EHOSTUNREACH", "EOPNOTSUPP", "ENETUNREACH", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)
+)
+
+
+class _Missed(Enum):
+    """Why an attempt to accept brought no connection."""
+
+    NOBODY_WAITS = "the queue is empty"
+    REFUSED = "it was refused, or had ended"
 
 
 class Acceptor:
@@ -41,34 +59,18 @@ class Acceptor:
         return self._listener.fileno()
 
     def accept(self, tally: Tally) -> socket.socket | None:
-        """Return a connection, blocking and configured, or None when none waits; what has no room is refused."""
-        while (connection := self._take(tally)) is not None:
-            tally[CONNECTIONS] += 1
-            tally[LIVE] += 1
-            # It was counted first: workers that accept at the same time may both refuse, but never both exceed.
-            if self._limit and self._live() > self._limit:
-                refuse(connection, tally, f"--max-connections {self._limit}")
-                continue
-            try:
-                configure_connection(connection)
-            except OSError as error:  # it was reset while it waited: its owner will read that
-                log.debug("connection gone before it was configured: %s", error)
-            return connection
-        return None
+        """Return a connection, blocking and configured, or None when none waits or the one that did was refused."""
+        connection = self._attempt(tally)
+        return connection if isinstance(connection, socket.socket) else None
 
     def burst(self, tally: Tally) -> Iterator[socket.socket]:
         """Yield the connections that wait, a few hundred a turn: a flood must not stop those that are served."""
-        for _ in range(_BURST):
-            connection = self.accept(tally)
-            if connection is None:
-                return
-            yield connection
+        yield from self._attempts(tally, _BURST)
 
     def drain(self, tally: Tally) -> Iterator[socket.socket]:
         """Let nobody in any more, then yield what the queue still holds; the caller closes the acceptor."""
         self.stop_admitting()
-        while (connection := self.accept(tally)) is not None:
-            yield connection
+        yield from self._attempts(tally, _LONGEST_QUEUE)
 
     def stop_admitting(self) -> None:
         """Let nobody enter the queue any more."""
@@ -85,35 +87,58 @@ class Acceptor:
     def close(self) -> None:
         """Close the listening socket; the port is free when every process that shares it has done so."""
         self._listener.close()
-        os.close(self._spare)
+        self._give_up_spare()
 
-    def _take(self, tally: Tally) -> socket.socket | None:
-        """Take a connection out of the queue."""
-        while True:
-            try:
-                return self._listener.accept()[0]
-            except BlockingIOError:
-                return None
-            except OSError as error:
-                if error.errno in _OUT_OF_ROOM:
-                    if not self._refuse_next(tally, error):
-                        return None
-                elif error.errno not in _GONE:
-                    raise
+    def _attempts(self, tally: Tally, most: int) -> Iterator[socket.socket]:
+        for _ in range(most):
+            match self._attempt(tally):
+                case socket.socket() as connection:
+                    yield connection
+                case _Missed.NOBODY_WAITS:
+                    return
 
-    def _refuse_next(self, tally: Tally, reason: OSError) -> bool:
-        """Take a connection from the queue and close it; tell whether that could be done."""
+    def _attempt(self, tally: Tally) -> socket.socket | _Missed:
+        """Take one connection out of the queue, or refuse one, or find that there is none."""
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return _Missed.NOBODY_WAITS
+        except OSError as error:
+            if error.errno in _OUT_OF_ROOM:
+                return self._refuse_next(tally, error)
+            if error.errno in _GONE:
+                return _Missed.REFUSED
+            raise
+        tally[CONNECTIONS] += 1
+        tally[LIVE] += 1
+        # It was counted first: workers that accept at the same time may both refuse, but never both exceed.
+        if self._limit and self._live() > self._limit:
+            refuse(connection, tally, f"--max-connections {self._limit}")
+            return _Missed.REFUSED
+        try:
+            configure_connection(connection)
+        except OSError as error:  # it was reset while it waited: its owner will read that
+            log.debug("connection gone before it was configured: %s", error)
+        return connection
+
+    def _refuse_next(self, tally: Tally, reason: OSError) -> _Missed:
+        """Take a connection from the queue and close it; nobody is said to wait where that could not be done."""
         log.info("refused a connection: %s", reason.strerror)
-        os.close(self._spare)
+        self._give_up_spare()
         try:
             self._listener.accept()[0].close()
             tally[REFUSED] += 1
-            return True
+            return _Missed.REFUSED
         except OSError as error:
             log.info("could not refuse it: %s", error.strerror)
-            return False
+            return _Missed.NOBODY_WAITS
         finally:
             self._spare = _spare_descriptor()
+
+    def _give_up_spare(self) -> None:
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
 
 
 def refuse(connection: socket.socket, tally: Tally, reason: object) -> None:
@@ -125,5 +150,10 @@ def refuse(connection: socket.socket, tally: Tally, reason: object) -> None:
     connection.close()
 
 
-def _spare_descriptor() -> int:
-    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+def _spare_descriptor() -> int | None:
+    """Return a descriptor to give up later, None where somebody else was faster: the next attempt tries again."""
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        log.info("no descriptor to spare: %s", error.strerror)
+        return None

@@ -26,7 +26,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
-from servers.contract import LIVE
+from servers.contract import FINISHED, LIVE
 from servers.signals import FORK_SIGNALS, StopSignal
 from servers.tally import Ledger
 
@@ -91,6 +91,10 @@ class Children:
     def live_connections(self) -> int:
         """Return how many connections the children hold, as they count them."""
         return sum(row[LIVE] for row in self._rows.values())
+
+    def unfinished(self) -> int:
+        """Return how many connections the children hold whose replies are not all with the system."""
+        return sum(row[LIVE] for row in self._rows.values() if not row[FINISHED])
 
     def wait(self, seconds: Callable[[], float], on_end: Callable[[], object]) -> bool:
         """Reap until no child is left or `seconds()` has run down; tell whether none is left."""

@@ -66,6 +66,7 @@ COUNTERS = (
 # Columns of their own that are no counters:
 LIVE = len(COUNTERS)  # the connections that are held now, in the row of whoever accepted them
 LAST_ACTIVE_NS = LIVE + 1  # when a peer's last datagram came, on the monotonic clock
+FINISHED = LAST_ACTIVE_NS + 1  # whether the one connection of a row has all its replies with the system
 
 
 class Phase(Enum):
@@ -107,7 +108,7 @@ class Kind(Enum):
     """What a transport's sockets carry; it decides which half of a model serves."""
 
     STREAM = "stream"
-    DATAGRAM = "datagram"
+    DATAGRAM = "datagram"  # handed over with a byte more than `--recv-bytes` where it is longer, for the wire to drop
 
 
 StreamFactory = Callable[[Tally], StreamProtocol]

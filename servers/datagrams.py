@@ -10,6 +10,7 @@ A reply that can't be sent at all (a request from port 0, a host that has gone) 
 
 from __future__ import annotations
 
+import errno
 import logging
 import select
 import socket
@@ -22,6 +23,15 @@ from servers.listener import Address, admit_again, stop_admitting
 log = logging.getLogger(__name__)
 
 A_TURN = 64  # datagrams that are answered before the loop looks at what else there is
+# What Linux makes of ICMP messages (man 7 ip, man 7 ipv6), and of a path that takes smaller datagrams only.
+_TOLD = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP"),
+        *("EMSGSIZE", "EACCES", "EPERM", "EPROTO", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)
+)
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 
@@ -52,6 +62,7 @@ class Responder:
     """Answers what a datagram socket receives, without ever waiting to receive."""
 
     def __init__(self, bound: socket.socket, protocol: DatagramProtocol, buffer: memoryview, tally: Tally) -> None:
+        self.was_refused = False  # nobody has the port that this socket is connected to
         self.holds_reply = False  # the system takes no more replies now: nothing is read until the socket is writable
         self._held: tuple[Octets, Address] = (b"", ())
         self._socket = bound
@@ -69,6 +80,10 @@ class Responder:
                 size, address = recvfrom_into(buffer, 0, _DONT_WAIT)
             except BlockingIOError:
                 return True
+            except OSError as error:
+                raise_unless_told(error)
+                self.was_refused |= isinstance(error, ConnectionRefusedError)
+                continue
             reply = receive(buffer[:size])
             if reply is not None and not self._answer(reply, address):
                 return False
@@ -81,6 +96,8 @@ class Responder:
         while not self.respond() and (left_s := remaining_s()):
             if self.holds_reply:
                 writable.poll(left_s * 1000)
+        if self.holds_reply:
+            count_undelivered(self._tally, "the server stops")
 
     def _answer(self, reply: Octets, address: Address) -> bool:
         """Do with a reply what is to be done; tell whether more can be received."""
@@ -98,7 +115,17 @@ class Responder:
         return True
 
 
-def count_undelivered(tally: Tally, reason: Exception) -> None:
+def raise_unless_told(error: OSError) -> None:
+    """Raise an error again, unless it only tells what became of a datagram that was sent before (ICMP).
+
+    A connected socket is told so by the next call on it, whatever that wants; the call can then be made again.
+    """
+    if error.errno not in _TOLD:
+        raise error
+    log.info("what became of a reply: %s", error.strerror)
+
+
+def count_undelivered(tally: Tally, reason: object) -> None:
     """Count a reply that the protocol has made and the system has not taken: the request was not answered."""
     tally[MESSAGES] -= 1
     tally[UNDELIVERED] += 1

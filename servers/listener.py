@@ -69,6 +69,15 @@ def peer_socket(mailbox: socket.socket, peer: Address, config: ServerConfig) -> 
     return own
 
 
+def part_from_peer(own: socket.socket) -> None:
+    """Let a peer's socket receive nothing more from its peer; what it has received can still be read.
+
+    From now on the peer's datagrams reach the mailbox, so none falls between two sockets. A filter, or closing the
+    socket, would lose what comes in the meantime. Nobody sends from where the socket is connected to instead: itself.
+    """
+    own.connect(own.getsockname())
+
+
 def _on_one_address(
     config: ServerConfig, count: int, kind: socket.SocketKind, open_up: Callable[[socket.socket], None]
 ) -> list[socket.socket]:

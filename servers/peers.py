@@ -14,12 +14,14 @@ What a known peer had sent before its socket was there waits in the mailbox: it 
 answered there, to whom it came from, before the peer reads on in the faster way that takes every datagram for its own.
 
 **How a peer ends.** By `--peer-timeout` seconds of silence (`SO_RCVTIMEO`), by a port unreachable (`ECONNREFUSED`: the
-client has gone), or because it is told to, by `SHUT_RD`, which wakes a blocked receive. Each end is the same: admit
-nothing more to the socket, answer what it has received, close. Then the address is unknown again.
+client has gone), or because it is told to, by `SHUT_RD`, which wakes a blocked receive. Each end is the same. First
+the socket parts from its peer: it is connected elsewhere, so that the kernel hands the peer's datagrams to the mailbox
+again. Then it answers what it has received, and is closed. No datagram falls in between.
 
-**`--max-peers`** bounds the table: a new peer first ends the one that has been silent longest, and waits for that.
+**`--max-peers`** bounds the table: a new peer first ends the one that has been silent longest, and waits for that. If
+no room can be made, or the system has none for another process or thread, the request is answered at the mailbox.
 
-**Stops** by admitting nothing to any socket; each peer answers what it has received, the mailbox's loop the rest.
+**Stops** by admitting nothing more to the mailbox; each peer ends as above, the mailbox's loop answers the rest.
 
 What breaks first: a peer costs what a connection costs its model, and anyone can make one with a single datagram from a
 forged address; `--max-peers` is what stands against that.
@@ -33,7 +35,6 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -41,19 +42,25 @@ from servers.blocking import limit_receive
 from servers.contract import (
     CONNECTIONS,
     LAST_ACTIVE_NS,
-    MESSAGES,
     REFUSED,
     SERVED_BY_LISTENER,
     DatagramProtocol,
     Octets,
+    Tally,
 )
-from servers.datagrams import Mailbox, Responder, count_undelivered
-from servers.listener import Address, peer_socket, stop_admitting
-from servers.service import Service, receive_buffer
+from servers.datagrams import Mailbox, Responder, count_undelivered, raise_unless_told
+from servers.listener import Address, part_from_peer, peer_socket
+from servers.service import Service, datagram_buffer
 
 log = logging.getLogger(__name__)
 
 _CANDIDATES = 64  # peers that are found at once to be silent longest
+
+
+class Ending(Protocol):
+    """Whether a peer is told to end."""
+
+    requested: bool
 
 
 class Peers(Protocol):
@@ -62,7 +69,10 @@ class Peers(Protocol):
     rows: dict[Address, memoryview]  # what each counts into
 
     def start(self, address: Address, bound: socket.socket, first_reply: Octets) -> None:
-        """Serve a new peer at its socket; raises OSError or RuntimeError where the system has no room for it."""
+        """Serve a new peer at its socket, and close that.
+
+        Raises OSError or RuntimeError where the system has no room for it; then the socket is still the caller's.
+        """
 
     def collect(self) -> None:
         """Forget the peers that have ended."""
@@ -102,8 +112,8 @@ class _Reception(Responder):
     """Answers known peers whose datagrams reach the mailbox, and makes peers of the others."""
 
     def __init__(self, service: Service[DatagramProtocol], mailbox: Mailbox, peers: Peers) -> None:
-        protocol = service.new_protocol(service.tally)
-        super().__init__(mailbox.socket, protocol, receive_buffer(service.config), service.tally)
+        self._protocol = service.new_protocol(service.tally)
+        super().__init__(mailbox.socket, self._protocol, datagram_buffer(service.config), service.tally)
         self.makes_peers = True
         self._config = service.config
         self._peers = peers
@@ -111,23 +121,43 @@ class _Reception(Responder):
 
     def _answer(self, reply: Octets, address: Address) -> bool:
         known = address in self._peers.rows
-        if known or not self.makes_peers:
-            self._tally[SERVED_BY_LISTENER] += known
-            return self._send(reply, address)
-        if len(self._peers.rows) >= self._config.max_peers:
-            self._peers.dismiss(self._longest_silent())
+        if known:
+            self._tally[SERVED_BY_LISTENER] += 1
+        # Port 0 can't be answered, and a socket connected to it would take the datagrams of the whole host.
+        elif self.makes_peers and address[1] and self._make_room():
+            return self._make_peer(reply, address)
+        return self._send(reply, address)
+
+    def _make_room(self) -> bool:
+        """End the peer that was silent longest if there are as many as may be; tell whether there is room now."""
+        most = self._config.max_peers
+        if len(self._peers.rows) >= most and (silent := self._longest_silent()) is not None:
+            self._peers.dismiss(silent)
+        return len(self._peers.rows) < most
+
+    def _make_peer(self, reply: Octets, address: Address) -> bool:
+        """Make a peer; where the system has no room for it, its request is answered here."""
         try:
-            self._peers.start(address, peer_socket(self._socket, address, self._config), reply)
+            bound = peer_socket(self._socket, address, self._config)
+        except OSError as error:
+            return self._turn_away(reply, address, error)
+        try:
+            self._peers.start(address, bound, reply)
         except (OSError, RuntimeError) as error:
-            log.info("turned a peer away: %s", error)
-            self._tally[MESSAGES] -= 1
-            self._tally[REFUSED] += 1
-        else:
-            self._tally[CONNECTIONS] += 1
+            with bound:  # strangers may have reached it
+                part_from_peer(bound)
+                Responder(bound, self._protocol, self._buffer, self._tally).respond_to_rest(lambda: 1.0)
+            return self._turn_away(reply, address, error)
+        self._tally[CONNECTIONS] += 1
         return True
 
-    def _longest_silent(self) -> Address:
-        """Return the peer that has been silent longest.
+    def _turn_away(self, reply: Octets, address: Address, reason: Exception) -> bool:
+        log.info("no room for a peer: %s", reason)
+        self._tally[REFUSED] += 1
+        return self._send(reply, address)
+
+    def _longest_silent(self) -> Address | None:
+        """Return the peer that has been silent longest, None where all have just ended.
 
         To look at all peers for every new one would make a flood of them quadratic. So some candidates are found at
         once; a candidate that was heard of since is none any more.
@@ -140,7 +170,7 @@ class _Reception(Responder):
                 return address
         found = ((row[LAST_ACTIVE_NS], address) for address, row in rows.copy().items())
         self._silent.extend(heapq.nsmallest(_CANDIDATES, found))
-        return self._silent.popleft()[1]
+        return self._silent.popleft()[1] if self._silent else None
 
 
 def serve_peer(
@@ -148,59 +178,61 @@ def serve_peer(
     first_reply: Octets,
     service: Service[DatagramProtocol],
     buffer: memoryview,
-    is_told_to_end: Callable[[], bool],
+    ending: Ending,
 ) -> None:
-    """Serve a peer to its end at its own socket; the caller closes it."""
+    """Serve a peer to its end at its own socket; the caller closes it at once."""
     tally = service.tally
     protocol = service.new_protocol(tally)
     responder = Responder(bound, protocol, buffer, tally)
-    try:
+    tally[LAST_ACTIVE_NS] = time.monotonic_ns()
+    _send(bound, first_reply, tally)
+    while not (responder.respond() or ending.requested):  # what strangers sent before it was connected is among these
         tally[LAST_ACTIVE_NS] = time.monotonic_ns()
-        _send(bound, first_reply, service)
-        while not responder.respond():  # what strangers sent before the socket was connected is among these
-            tally[LAST_ACTIVE_NS] = time.monotonic_ns()
+    if not responder.was_refused:
         limit_receive(bound, service.config.peer_timeout_s)
-        _converse(bound, protocol, service, buffer, is_told_to_end)
-    except ConnectionRefusedError as error:
-        log.info("the peer has gone: %s", error)
-    stop_receiving(bound)
-    with suppress(ConnectionRefusedError):  # it has gone, and what it asked is of no use
-        responder.respond_to_rest(service.stop.remaining_s)
+        _converse(bound, protocol, tally, buffer, ending)
+    part_from_peer(bound)
+    responder.respond_to_rest(service.stop.remaining_s)
 
 
-def stop_receiving(bound: socket.socket) -> None:
-    """Admit nothing more to a peer's socket and wake whoever waits to receive from it."""
-    with suppress(OSError):  # a socket whose peer has gone is no longer connected, and nothing waits there
-        stop_admitting(bound)
+def tell_to_end(bound: socket.socket) -> None:
+    """Wake whoever waits to receive from a peer's socket."""
+    with suppress(OSError):  # it has just ended by itself
         bound.shutdown(socket.SHUT_RD)
 
 
 def _converse(
-    bound: socket.socket,
-    protocol: DatagramProtocol,
-    service: Service[DatagramProtocol],
-    buffer: memoryview,
-    is_told_to_end: Callable[[], bool],
+    bound: socket.socket, protocol: DatagramProtocol, tally: Tally, buffer: memoryview, ending: Ending
 ) -> None:
-    recv_into, receive, tally, now_ns = bound.recv_into, protocol.receive, service.tally, time.monotonic_ns
+    """Answer the peer until it is silent for too long, has gone, or is told to end."""
+    recv_into, receive, now_ns = bound.recv_into, protocol.receive, time.monotonic_ns
     while True:
         try:
             size = recv_into(buffer)
         except BlockingIOError:  # SO_RCVTIMEO
             return
-        if not size and is_told_to_end():  # else it is an empty datagram
+        except OSError as error:
+            raise_unless_told(error)
+            if isinstance(error, ConnectionRefusedError):
+                log.info("the peer has gone")
+                return
+            continue
+        if not size and ending.requested:  # else it is an empty datagram
             return
         reply = receive(buffer[:size])
         tally[LAST_ACTIVE_NS] = now_ns()
         if reply is not None:
-            _send(bound, reply, service)
+            _send(bound, reply, tally)
+        if ending.requested:  # a peer that floods must not hold up its own end
+            return
 
 
-def _send(bound: socket.socket, reply: Octets, service: Service[DatagramProtocol]) -> None:
+def _send(bound: socket.socket, reply: Octets, tally: Tally) -> None:
     try:
         bound.send(reply)
-    except ConnectionRefusedError as error:
-        count_undelivered(service.tally, error)
-        raise
     except OSError as error:
-        count_undelivered(service.tally, error)
+        raise_unless_told(error)
+        try:
+            bound.send(reply)  # what was told was about another
+        except OSError as again:
+            count_undelivered(tally, again)

@@ -101,16 +101,11 @@ def check(config: ServerConfig) -> None:
         if name not in options:
             having = ", ".join(each for each in names(servers.models) if name in _options(each))
             raise UsageError(f"{flag(name)} has no meaning for the model {config.model}; it goes with {having}")
-        _check_variant(config, kind, name, next((v for v in options[name] if v.value == value), None))
-
-
-def _check_variant(config: ServerConfig, kind: Kind, name: str, variant: Variant | None) -> None:
-    if variant is None:
-        return
-    if kind not in variant.kinds:
-        raise UsageError(f"{flag(name)} {variant.value} has no meaning over {config.transport}; leave it out")
-    if (reason := variant.unavailable()) is not None:
-        raise UsageError(f"{flag(name)} {variant.value} is not available here: {reason}")
+        if options[name] and all(kind not in variant.kinds for variant in options[name]):
+            raise UsageError(f"{flag(name)} has no meaning over {config.transport}; leave it out")
+        for variant in options[name]:
+            if variant.value == value and (reason := variant.unavailable()) is not None:
+                raise UsageError(f"{flag(name)} {value} is not available here: {reason}")
 
 
 def _options(model: str) -> Mapping[str, tuple[Variant, ...]]:

@@ -34,6 +34,11 @@ class Service(Generic[AnyProtocol]):
         return replace(self, tally=tally, stop=stop, ready=ready)
 
 
+def datagram_buffer(config: ServerConfig) -> memoryview:
+    """Return a buffer to receive datagrams into: with one byte more, so that a longer one is not taken for whole."""
+    return receive_buffer(replace(config, recv_bytes=config.recv_bytes + 1))
+
+
 def receive_buffer(config: ServerConfig) -> memoryview:
     """Return a buffer of `recv_bytes` to receive into.
 

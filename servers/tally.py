@@ -2,7 +2,8 @@
 
 A server of many processes has to say at its end how many messages it answered, also those of a child that was killed.
 So every child, worker or connection thread counts into a *row* of its own, in an anonymous shared mapping made before
-the fork: nobody else writes the row, so no lock and no lost update, with or without a GIL. When the owner has ended
+the fork: nobody else counts there, so no lock and no lost update, with or without a GIL. (What a row begins with, such
+as the one connection that it is for, is written by whoever hands it out.) When the owner has ended
 (and, being a process, was reaped), the row is added to the sums and used again.
 
 Rows come in blocks; a new block is mapped when all rows are taken. A child knows the blocks that were there when it
@@ -59,7 +60,7 @@ class Ledger:
     def live(self) -> int:
         """Return how many connections are held now, by whomever.
 
-        It reads all rows, also those that were taken after this process was forked.
+        It reads every row of the blocks that this process knows, also rows that were taken after it was forked.
         """
         return sum(sum(block[LIVE::_ROW_ITEMS]) for block in self._blocks)
 

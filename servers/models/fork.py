@@ -25,17 +25,18 @@ from servers.acceptor import Acceptor, refuse
 from servers.blocking import serve_connection
 from servers.children import Children, fork_unavailable, unblock_stop_signals
 from servers.config import ServerConfig
-from servers.contract import ABORTED, LAST_ACTIVE_NS, LIVE, DatagramProtocol, Octets, StreamProtocol, Variant
+from servers.contract import ABORTED, FINISHED, LAST_ACTIVE_NS, LIVE, DatagramProtocol, Octets, StreamProtocol, Variant
 from servers.datagrams import Mailbox
 from servers.listener import Address
-from servers.peers import serve_mailbox, serve_peer, stop_receiving
-from servers.service import AnyProtocol, Service, receive_buffer
+from servers.peers import serve_mailbox, serve_peer, tell_to_end
+from servers.service import AnyProtocol, Service, datagram_buffer, receive_buffer
 from servers.signals import StopSignal
 
 SUMMARY = "a process per connection, forked on accept"
 OPTIONS: dict[str, tuple[Variant, ...]] = {}
 KEEPS_PEERS = True
 _REMIND_S = 0.1
+_REMIND_DISMISSED_MS = 10  # the mailbox waits for it
 _LAST_WORDS_S = 1.0  # for a peer that is to make room for another
 
 unavailable = fork_unavailable
@@ -94,7 +95,7 @@ def _drain(children: Children, service: Service[AnyProtocol], poller: select.pol
     children.terminate()
     children.reap()
     if not children.wait(stop.remaining_s, wait):
-        service.tally[ABORTED] += len(children)
+        service.tally[ABORTED] += children.unfinished()
         children.kill_and_wait()
 
 
@@ -111,7 +112,12 @@ def _fork_for(
         stop.install_in_child(on_stop=lambda: _stop_receiving(conversing))
         unblock_stop_signals()
         own = service.in_worker(tally, stop, service.ready)
-        serve_connection(connection, own, buffer, on_finish=conversing.clear)
+
+        def on_finish() -> None:
+            conversing.clear()
+            tally[FINISHED] = 1
+
+        serve_connection(connection, own, buffer, on_finish)
         connection.close()
 
     try:
@@ -136,7 +142,7 @@ class _PeerProcesses:
         self.rows: dict[Address, memoryview] = {}
         self._service = service
         self._mailbox = mailbox
-        self._buffer = receive_buffer(service.config)
+        self._buffer = datagram_buffer(service.config)
         self._children = Children(service.ledger, service.stop, service.config.drain_timeout_s)
         self._pids: dict[Address, int] = {}
         self._addresses: dict[int, Address] = {}
@@ -147,13 +153,14 @@ class _PeerProcesses:
     def start(self, address: Address, bound: socket.socket, first_reply: Octets) -> None:
         def work(tally: memoryview, stop: StopSignal) -> None:
             self._mailbox.close()
-            stop.install_in_child(on_stop=lambda: stop_receiving(bound))
+            stop.install_in_child(on_stop=lambda: tell_to_end(bound))
             unblock_stop_signals()
             own = self._service.in_worker(tally, stop, self._service.ready)
-            serve_peer(bound, first_reply, own, self._buffer, is_told_to_end=lambda: stop.requested)
+            serve_peer(bound, first_reply, own, self._buffer, ending=stop)
+            bound.close()
 
-        with bound:
-            pid = self._children.fork(work)
+        pid = self._children.fork(work, live=1)
+        bound.close()
         self._pids[address], self._addresses[pid] = pid, address
         self.rows[address] = self._children.row(pid)
         self.rows[address][LAST_ACTIVE_NS] = time.monotonic_ns()  # as the child will say when it runs
@@ -165,13 +172,17 @@ class _PeerProcesses:
 
     def dismiss(self, address: Address) -> None:
         pid, deadline_s = self._pids[address], time.monotonic() + _LAST_WORDS_S
-        self._children.terminate(pid)
+        killed = False
         while address in self.rows:
-            self._poller.poll(_REMIND_S * 1000)
+            if time.monotonic() < deadline_s:
+                self._children.terminate(pid)  # again and again, as in a drain
+            elif not killed:
+                self._children.kill(pid)
+                self._service.tally[ABORTED] += 1
+                killed = True
+            self._poller.poll(_REMIND_DISMISSED_MS)
             self._service.stop.clear()
             self.collect()
-            if time.monotonic() > deadline_s and address in self.rows:
-                self._children.kill(pid)
 
     def terminate(self) -> None:
         self._children.terminate()

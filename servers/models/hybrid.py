@@ -35,7 +35,7 @@ from servers.config import LINGER_S, ServerConfig, UsageError
 from servers.contract import ABORTED, DatagramProtocol, StreamProtocol
 from servers.datagrams import Mailbox, Responder
 from servers.models import asyncio as asyncio_model
-from servers.service import AnyProtocol, Service, receive_buffer
+from servers.service import AnyProtocol, Service, datagram_buffer
 from servers.signals import StopSignal
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def serve_datagrams(service: Service[DatagramProtocol], mailboxes: list[Mailbox]
 
     def answer_waiting(mailbox: Mailbox) -> None:
         protocol = service.new_protocol(service.tally)
-        responder = Responder(mailbox.socket, protocol, receive_buffer(service.config), service.tally)
+        responder = Responder(mailbox.socket, protocol, datagram_buffer(service.config), service.tally)
         responder.respond_to_rest(service.stop.remaining_s)
 
     _Arbiter(service, mailboxes, asyncio_model.serve_datagrams, answer_waiting).run()

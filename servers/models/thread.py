@@ -29,8 +29,8 @@ from servers.config import ServerConfig
 from servers.contract import ABORTED, LAST_ACTIVE_NS, LIVE, DatagramProtocol, Octets, StreamProtocol, Variant
 from servers.datagrams import Mailbox
 from servers.listener import Address
-from servers.peers import serve_mailbox, serve_peer, stop_receiving
-from servers.service import Service, receive_buffer
+from servers.peers import serve_mailbox, serve_peer, tell_to_end
+from servers.service import Service, datagram_buffer, receive_buffer
 from servers.signals import StopSignal
 
 SUMMARY = "a thread per connection"
@@ -95,7 +95,7 @@ class _Threads:
         """Let every thread answer what its connection has received; cut off what is left at the deadline."""
         self._shut_down(self._conversing, socket.SHUT_RD)
         left = _join(list(self._live.values()), self._service.stop)
-        self._service.tally[ABORTED] += len(left)
+        self._service.tally[ABORTED] += len(self._conversing)  # the others have all their replies with the system
         self._shut_down(self._live, socket.SHUT_RDWR)
         for thread in left:
             thread.join(_LAST_WORDS_S)
@@ -134,7 +134,7 @@ class _Peer:
 
     bound: socket.socket
     thread: threading.Thread
-    told_to_end: bool = False
+    requested: bool = False  # to end
 
 
 class _PeerThreads:
@@ -155,7 +155,9 @@ class _PeerThreads:
         try:
             thread.start()
         except RuntimeError:  # the system has no room for another thread
-            self._forget(address)
+            with self._lock:
+                del self._live[address], self.rows[address]
+            self._service.ledger.close(row)
             raise
 
     def collect(self) -> None:
@@ -179,14 +181,14 @@ class _PeerThreads:
         peer, service = self._live[address], self._service
         try:
             own = service.in_worker(self.rows[address], service.stop, service.ready)
-            serve_peer(peer.bound, first_reply, own, receive_buffer(service.config), lambda: peer.told_to_end)
+            serve_peer(peer.bound, first_reply, own, datagram_buffer(service.config), peer)
         finally:
             self._forget(address)
 
     def _tell_to_end(self, peer: _Peer) -> None:
         with self._lock:
-            peer.told_to_end = True
-            stop_receiving(peer.bound)
+            peer.requested = True
+            tell_to_end(peer.bound)
 
     def _forget(self, address: Address) -> None:
         """Close a peer's socket, under the lock: nobody may shut down a descriptor that has a new owner."""

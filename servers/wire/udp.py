@@ -22,8 +22,8 @@ KIND = Kind.DATAGRAM
 
 def factory(config: ServerConfig) -> DatagramFactory:
     """Return what makes a socket's protocol."""
-    max_payload = config.max_payload
-    return lambda tally: UdpProtocol(tally, max_payload)
+    longest_bytes = min(HEADER_BYTES + config.max_payload, config.recv_bytes)
+    return lambda tally: UdpProtocol(tally, longest_bytes)
 
 
 class UdpProtocol:
@@ -31,9 +31,9 @@ class UdpProtocol:
 
     __slots__ = ("_longest_bytes", "_tally")
 
-    def __init__(self, tally: Tally, max_payload: int = 1 << 20) -> None:
+    def __init__(self, tally: Tally, longest_bytes: int = 65_507) -> None:
         self._tally = tally
-        self._longest_bytes = HEADER_BYTES + max_payload
+        self._longest_bytes = longest_bytes
 
     def receive(self, datagram: Octets) -> Octets | None:
         """Return the RESPONSE to a REQUEST, None for anything else."""

@@ -1,6 +1,7 @@
 """What can happen to a server's processes: no privilege, a killed child or worker, a foreign child, a closed stdout."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,6 +148,23 @@ def test_a_worker_that_ends_is_replaced_and_its_listener_admits_again(number: si
         for connection in connections:
             connection.close()
         assert stop(server)["messages"] == 30
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_replies_that_the_system_has_in_its_hands_at_the_deadline_are_not_aborted(model: str) -> None:
+    payload = bytes(30_000)
+    request = REQUEST[:4] + len(payload).to_bytes(4, "big") + REQUEST[8:16] + payload
+    with started(command(model, "--drain-timeout", "0.3")) as (server, port), connect(port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(8 * request)  # more than this side's buffers take, less than the server's
+        eventually(lambda: not unread_bytes(connection), "the server has read all requests")
+        stopped = stop(server)
+        assert (stopped["messages"], stopped["aborted"]) == (8, 0)
+
+
+def unread_bytes(connection: socket.socket) -> int:
+    """Return how many bytes that were sent have not been acknowledged by the server's side."""
+    return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def knock(port: int) -> socket.socket:

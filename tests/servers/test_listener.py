@@ -14,6 +14,7 @@ from servers.listener import (
     effective_recv_buffer,
     is_loopback,
     listen,
+    part_from_peer,
     peer_socket,
     receive_at,
     stop_admitting,
@@ -89,6 +90,23 @@ def test_a_peer_s_socket_takes_what_comes_from_its_peer_and_the_mailbox_the_rest
             assert own.recv(100) == b"from the peer"
             assert mailbox.recv(100) == b"from another"
             own.send(b"back")
+            assert client.recv(100) == b"back"
+
+
+def test_a_socket_that_parts_from_its_peer_keeps_what_it_has_and_the_mailbox_gets_the_rest() -> None:
+    with (
+        closing(receive_at(CONFIG, 1, for_peers=True)) as (mailbox,),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.connect(mailbox.getsockname())
+        with peer_socket(mailbox, client.getsockname(), CONFIG) as own:
+            client.send(b"before")
+            part_from_peer(own)
+            client.send(b"after")
+            assert mailbox.recv(100) == b"after"
+            datagram, address = own.recvfrom(100)
+            assert (datagram, address) == (b"before", client.getsockname())
+            own.sendto(b"back", address)
             assert client.recv(100) == b"back"
 
 

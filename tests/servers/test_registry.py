@@ -65,7 +65,7 @@ def test_what_the_machine_rules_out_is_listed_with_the_reason(
             "--loop has no meaning for the model thread; it goes with asyncio, hybr",
         ),
         (ServerConfig("selectors", api="streams"), "--api has no meaning for the model selectors"),
-        (ServerConfig("asyncio", "udp", api="streams"), "--api streams has no meaning over udp"),
+        (ServerConfig("asyncio", "udp", api="streams"), "--api has no meaning over udp"),
         (ServerConfig("fork", "udp", backlog=9), "--backlog has no meaning over udp; it goes with tcp"),
         (ServerConfig("fork", "udp", max_connections=9), "--max-connections has no meaning over udp"),
         (ServerConfig("fork", "udp", message_timeout_s=9), "--message-timeout has no meaning over udp"),

@@ -4,10 +4,12 @@
 lives** as a transport and an object of callbacks (callbacks.py); datagrams have one endpoint for all (datagrams.py).
 **Blocks:** nothing but the work of a request.
 
-Why `BufferedProtocol` and not `Protocol`: the transport of a `Protocol` reads with `recv(256 KiB)`, and in a fresh
-process the C library maps and unmaps that memory at every call, until the first disconnect happens to raise its
-threshold. That measures the C library (here 16,000 requests/s instead of 45,000). A `BufferedProtocol` receives into
-memory that is there already, and since a chunk is answered before the next is read, one buffer serves all connections.
+Why `BufferedProtocol` and not `Protocol`: the transport of a `Protocol` reads with `recv(256 KiB)`. The C library maps
+memory of that size at every call and unmaps it again, until something frees so large a piece whole and raises its
+threshold: the empty read at a disconnect does. Whether a process starts out in the slow state depends on what it
+allocated before, which is luck, and it measures the C library, not asyncio (docs/models.md has figures). A
+`BufferedProtocol` receives into memory that is there already, and since a chunk is answered before the next is read,
+one buffer serves all connections.
 
 What can be compared: `--api protocol` shows that effect, `--api streams` is a coroutine a connection (coroutines.py),
 `--loop uvloop` runs the same on another loop, if the package is installed.
@@ -58,7 +60,7 @@ def parallelism(_config: ServerConfig) -> int | None:
 
 
 def effective(config: ServerConfig) -> dict[str, str]:
-    """Return whose loop and which interface it is."""
+    """Return whose loop and which interface it is (the datagram endpoint's is always the same)."""
     return {"loop": config.loop or "asyncio", "api": config.api or "buffered"}
 
 

@@ -83,7 +83,9 @@ class StreamsConnection:
                     deadline_s = None
                 elif reply or deadline_s is None:  # a message has begun; while it was not read, nobody is to blame
                     deadline_s = clock() + timeout_s
-        except TimeoutError:
+        except TimeoutError as error:
+            if error.errno is not None:  # the system's: the connection is lost
+                raise
             self._tally[TIMED_OUT] += 1
 
     async def _next_chunk(self, transport: asyncio.Transport, deadline_s: float | None) -> bytes:
@@ -99,9 +101,10 @@ class StreamsConnection:
             if chunk or not self._draining:
                 return chunk
         await asyncio.sleep(0)  # a peer that floods must not hold up the others
+        chunk = await self._reader.read(self._recv_bytes)  # does not wait: its end was fed
         if not transport.is_closing():
-            transport.pause_reading()  # the reader lets it read on when it has room
-        return await self._reader.read(self._recv_bytes) or self._receive_rest(transport)
+            transport.pause_reading()  # the reader has let it read on: there is room again
+        return chunk or self._receive_rest(transport)
 
     def _receive_rest(self, transport: asyncio.Transport) -> bytes:
         try:

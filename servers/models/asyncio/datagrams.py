@@ -16,7 +16,7 @@ from typing import cast
 from servers.contract import UNDELIVERED, DatagramProtocol
 from servers.datagrams import Mailbox, Responder, count_undelivered
 from servers.models.asyncio.server import stop_event
-from servers.service import Service, receive_buffer
+from servers.service import Service, datagram_buffer
 
 
 class DatagramServer:
@@ -36,12 +36,12 @@ class DatagramServer:
             lambda: _Endpoint(self._protocol, service), sock=mailbox.socket
         )
         if hasattr(transport, "max_size"):  # asyncio's own: how much it allocates for a datagram
-            transport.max_size = service.config.recv_bytes
+            transport.max_size = service.config.recv_bytes + 1
         service.ready()
         await stopping.wait()
         loop.remove_reader(stop.fileno())
         mailbox.stop_admitting()
-        rest = Responder(mailbox.socket, self._protocol, receive_buffer(service.config), service.tally)
+        rest = Responder(mailbox.socket, self._protocol, datagram_buffer(service.config), service.tally)
         rest.respond_to_rest(stop.remaining_s)
         transport.close()
         try:

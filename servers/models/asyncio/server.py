@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import Protocol
 
-from servers.acceptor import Acceptor
+from servers.acceptor import Acceptor, refuse
 from servers.config import LINGER_S
 from servers.contract import ABORTED, LIVE, StreamProtocol
 from servers.models.asyncio.callbacks import AllocatingConnection, BufferedConnection
@@ -68,7 +68,10 @@ class Server:
 
     async def _connect(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        await asyncio.get_running_loop().connect_accepted_socket(self._new_connection, connection)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._new_connection, connection)
+        except OSError as error:
+            refuse(connection, self.service.tally, error)
 
     def _new_connection(self) -> asyncio.BaseProtocol:
         match self.service.config.api:

@@ -27,7 +27,7 @@ from servers.contract import ABORTED, LIVE, DatagramProtocol, StreamProtocol, Va
 from servers.datagrams import Mailbox, Responder
 from servers.deadlines import Deadlines
 from servers.models.selectors.connection import Connection
-from servers.service import Service, receive_buffer
+from servers.service import Service, datagram_buffer, receive_buffer
 
 SUMMARY = "one thread, an event loop on a selector"
 KEEPS_PEERS = False
@@ -85,7 +85,7 @@ def serve_datagrams(service: Service[DatagramProtocol], mailboxes: list[Mailbox]
     """Serve datagrams until the service is stopped and drained."""
     mailbox, stop = mailboxes[0], service.stop
     protocol = service.new_protocol(service.tally)
-    responder = Responder(mailbox.socket, protocol, receive_buffer(service.config), service.tally)
+    responder = Responder(mailbox.socket, protocol, datagram_buffer(service.config), service.tally)
     with _new_selector(service.config) as selector:
         selector.register(stop, _READ, stop.clear)
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servers.contract import COUNTERS, MESSAGES, PROTOCOL_ERRORS, TRUNCATED, Phase
@@ -14,6 +14,23 @@ REQUEST_ABC = bytes.fromhex("eb01 01 01 00000003 0000000000000007") + b"abc"
 RESPONSE_ABC = bytes.fromhex("eb01 01 02 00000003 0000000000000007") + b"abc"
 EMPTY_REQUEST = bytes.fromhex("eb01 01 01 00000000 ffffffffffffffff")
 EMPTY_RESPONSE = bytes.fromhex("eb01 01 02 00000000 ffffffffffffffff")
+
+steadily = settings(derandomize=True, deadline=None)  # the same examples at every run
+SHORT = 40  # the longest payload of those that look into refusals
+# Messages, and what differs from one in a field or in its length: glued together they are every kind of stream.
+ALMOST_MESSAGES = st.builds(
+    lambda start, length, sequence, payload: start + length.to_bytes(4, "big") + sequence.to_bytes(8, "big") + payload,
+    st.sampled_from(
+        [b"\xeb\x01\x01\x01"] * 12 + [b"\xeb\x01\x01\x02", b"\xeb\x01\x01\x03", b"\xeb\x01\x01\0", b"HTTP"]
+    ),
+    st.one_of(st.integers(0, 6), st.integers(0, 6), st.integers(SHORT - 1, SHORT + 1), st.just(0xFFFF_FFFF)),
+    st.integers(0, 2**64 - 1),
+    st.binary(max_size=8),
+)
+STREAMS = st.one_of(
+    st.binary(max_size=200),
+    st.lists(st.one_of(st.binary(max_size=5).map(lambda payload: request(1, payload)), ALMOST_MESSAGES)).map(b"".join),
+)
 
 
 def fresh(max_payload: int = 1 << 20) -> tuple[TcpProtocol, list[int]]:
@@ -53,6 +70,73 @@ def test_the_reply_does_not_alias_the_receive_buffer() -> None:
     assert reply == RESPONSE_ABC
 
 
+def judged(stream: bytes) -> tuple[bytes, int, int, Phase]:
+    """Say by the wire's description what a stream is answered, how it is counted, and where it ends."""
+    replies, messages, at = b"", 0, 0
+    while len(stream) - at >= 16:
+        start, length = stream[at : at + 4], int.from_bytes(stream[at + 4 : at + 8], "big")
+        if start != b"\xeb\x01\x01\x01" or length > SHORT:
+            return replies, messages, 1, Phase.CLOSING
+        if len(stream) - at < 16 + length:
+            break
+        replies += response(int.from_bytes(stream[at + 8 : at + 16], "big"), stream[at + 16 : at + 16 + length])
+        messages, at = messages + 1, at + 16 + length
+    return replies, messages, 0, Phase.PARTIAL if at < len(stream) else Phase.OPEN
+
+
+def is_one_error(said: bytes) -> bool:
+    return said[:4] == b"\xeb\x01\x01\x03" and int.from_bytes(said[4:8], "big") == len(said) - 16 > 0
+
+
+@steadily
+@given(STREAMS, st.integers(1, 40), st.randoms(use_true_random=False))
+def test_any_stream_is_answered_as_the_wire_says_however_it_is_split(
+    stream: bytes, longest: int, rng: random.Random
+) -> None:
+    replies, messages, errors, phase = judged(stream)
+    protocol, tally = fresh(max_payload=SHORT)
+    said, rest = b"", stream
+    while rest:
+        size = rng.randint(1, longest)
+        said += bytes(protocol.receive(memoryview(rest[:size])))
+        rest = rest[size:]
+    assert said.startswith(replies)
+    assert said == replies or (phase is Phase.CLOSING and is_one_error(said[len(replies) :]))
+    assert (tally[MESSAGES], tally[PROTOCOL_ERRORS], protocol.phase) == (messages, errors, phase)
+
+
+@steadily
+@given(STREAMS)
+def test_a_stream_in_one_piece_is_answered_like_its_bytes(stream: bytes) -> None:
+    (whole, whole_tally), (bytewise, bytewise_tally) = fresh(max_payload=SHORT), fresh(max_payload=SHORT)
+    assert bytes(whole.receive(stream)) == b"".join(bytes(bytewise.receive(bytes([byte]))) for byte in stream)
+    assert (whole_tally, whole.phase) == (bytewise_tally, bytewise.phase)
+
+
+@steadily
+@given(STREAMS)
+def test_steps_are_what_receive_returns_also_of_streams_that_are_refused(stream: bytes) -> None:
+    (whole, whole_tally), (stepwise, stepwise_tally) = fresh(max_payload=SHORT), fresh(max_payload=SHORT)
+    steps = [bytes(step.reply) for step in stepwise.steps(stream)]
+    assert b"".join(steps) == bytes(whole.receive(stream))
+    assert all(int.from_bytes(step[4:8], "big") == len(step) - 16 for step in steps), "a step is one whole message"
+    assert (stepwise_tally, stepwise.phase) == (whole_tally, whole.phase)
+
+
+@steadily
+@given(STREAMS, st.lists(STREAMS, max_size=4))
+def test_nothing_is_answered_or_counted_after_the_end(stream: bytes, later: list[bytes]) -> None:
+    protocol, tally = fresh(max_payload=SHORT)
+    protocol.receive(stream)
+    protocol.receive_eof()
+    counted = list(tally)
+    for data in later:
+        assert bytes(protocol.receive(data)) == b""
+        assert list(protocol.steps(data)) == []
+    assert (tally, protocol.phase) == (counted, Phase.CLOSING)
+
+
+@steadily
 @given(
     st.lists(st.tuples(st.integers(0, 2**64 - 1), st.binary(max_size=100)), max_size=20),
     st.integers(1, 60),
@@ -71,6 +155,7 @@ def test_any_split_of_any_messages_gives_the_same_replies_in_order(
     assert tally[MESSAGES] == len(messages)
 
 
+@steadily
 @given(st.lists(st.binary(max_size=50), max_size=8), st.integers(0, 15))
 def test_steps_are_the_replies_of_receive_cut_into_messages(payloads: list[bytes], cut: int) -> None:
     stream = b"".join(request(n, payload) for n, payload in enumerate(payloads)) + REQUEST_ABC[:cut]
