@@ -12,7 +12,6 @@ from .server_process import Server
 from .wire_bytes import (
     CORPUS,
     HEADER_BYTES,
-    HIGHEST_SEQUENCE,
     assert_refusal,
     header,
     payload_of,
@@ -22,13 +21,6 @@ from .wire_bytes import (
 )
 
 SPLIT_SEED = 20
-
-
-def check_each_message_of_the_corpus_comes_back_as_its_response(server: Server) -> None:
-    with server.connect() as peer:
-        for name, sent, expected in CORPUS:
-            peer.send(sent)
-            peer.expect(expected, f"{name} comes back as its RESPONSE")
 
 
 def check_messages_that_arrive_byte_by_byte_are_answered(server: Server) -> None:
@@ -70,14 +62,6 @@ def check_every_size_around_the_limits_is_echoed(server: Server) -> None:
             early = peer.pump(request(size, payload) + request(1, b"next"), rule)
             assert early == expected[: len(early)], f"{rule}: other bytes came while it was being sent"
             peer.expect(expected[len(early) :], rule)
-
-
-def check_sequences_come_back_unchanged(server: Server) -> None:
-    sequences = (0, 1, 0xFF, 0x1_0000, 0xFFFF_FFFF, 0x1_0000_0000, 1 << 63, HIGHEST_SEQUENCE - 1, HIGHEST_SEQUENCE)
-    with server.connect() as peer:
-        for sequence in sequences:
-            peer.send(request(sequence, b"x"))
-            peer.expect(response(sequence, b"x"), f"sequence {sequence:#x} comes back unchanged")
 
 
 def check_a_thousand_pipelined_requests_are_answered_in_order(server: Server) -> None:

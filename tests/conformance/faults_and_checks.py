@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .faults_and_checks_datagram import OF_DATAGRAMS
+from .targets import DATAGRAM, STREAM
+
 
 class Broken(NamedTuple):
     """A fault of `broken/`, a check that has to find it, and words of what the check then says (a regular expression).
 
-    The words make sure that the check fails for this fault and not for something else.
+    The words make sure that the check fails for this fault and not for something else. `kind` is the kind of transport
+    of the server with the fault.
     """
 
     fault: str
     check: str
     words: str
+    kind: str = STREAM
 
 
 _STREAM = (
@@ -104,12 +109,13 @@ _LIFE = (
     ("SaysAnotherPid", "the_pid_of_the_ready_line_is_the_process", "tells pid"),
     ("SaysTheDefaultSettings", "the_ready_line_echoes_the_effective_settings", "echoes the settings"),
     ("HasAListenQueueOfItsOwn", "the_listen_queue_is_as_long_as_the_backlog", "hold 4 connections, not"),
-    ("KeepsTheDescriptorLimit", "the_descriptor_limit_is_raised_as_far_as_it_goes", "raised to the hard one"),
+    ("KeepsTheDescriptorLimit", "the_descriptor_limit_is_raised_as_far_as_it_goes", "limit of descriptors is raised"),
+    ("TellsNoDescriptorLimit", "the_descriptor_limit_is_raised_as_far_as_it_goes", "tells the descriptor limit"),
     ("IsReadyTooEarly", "connections_are_served_from_the_ready_line_on", "Connection refused"),
     ("HasAChildInAGroupOfItsOwn", "the_whole_tree_is_in_one_process_group", "is in the root's process group"),
     ("LogsEveryConnection", "nothing_is_said_in_a_normal_life", "nothing is logged"),
     ("LogsEveryReset", "nothing_is_said_in_a_normal_life", "nothing is logged"),
-    ("ChattersOnStdout", "nothing_is_said_in_a_normal_life", "not 6 lines"),
+    ("ChattersOnStdout", "nothing_is_said_in_a_normal_life", "not 7 lines"),
     ("ExitsWithOne", "a_stop_signal_ends_it_with_exit_code_0", "after SIGTERM is 0, not 1"),
     ("DiesOfSigterm", "a_stop_signal_ends_it_with_exit_code_0", "after SIGTERM is 0, not -15"),
     ("IgnoresSigint", "a_stop_signal_ends_it_with_exit_code_0", "ends after SIGINT, but it still runs"),
@@ -122,9 +128,9 @@ _LIFE = (
     ("CountsEndedConnectionsAsAborted", "the_stopped_line_counts_exactly", "'aborted': [1-9]"),
     ("TellsNoCpuTime", "the_stopped_line_tells_what_the_tree_cost", "CPU time of the tree"),
     ("TellsNoSwitches", "the_stopped_line_tells_what_the_tree_cost", "context switches of the tree"),
-    ("LeaksADescriptor", "ended_connections_leave_no_process_thread_or_descriptor", "holds what it held before"),
-    ("LeaksAThread", "ended_connections_leave_no_process_thread_or_descriptor", "holds what it held before"),
-    ("LeavesZombies", "ended_connections_leave_no_process_thread_or_descriptor", "holds what it held before"),
+    ("LeaksADescriptor", "ended_connections_leave_no_process_thread_or_descriptor", "holds no more than with one"),
+    ("LeaksAThread", "ended_connections_leave_no_process_thread_or_descriptor", "holds no more than with one"),
+    ("LeavesZombies", "ended_connections_leave_no_process_thread_or_descriptor", "holds no more than with one"),
     ("LeavesZombies", "ended_connections_leave_no_zombie", "are reaped without another connection"),
     ("LeavesAChild", "nothing_is_left_when_it_has_ended", "no process is left"),
     ("ForgetsToReuseTheAddress", "the_port_can_be_used_again_at_once", "prints a ready line.*Address already in use"),
@@ -135,7 +141,7 @@ _DRAIN = (
     ("ResetsIdleConnections", "idle_connections_end_in_order", "the connection was cut"),
     ("LeavesIdleConnectionsOpen", "idle_connections_end_in_order", "0 bytes came and no end"),
     ("DropsWhatWasReceived", "requests_that_were_received_are_answered", "received before SIGTERM are answered"),
-    ("CutsOffAtOnce", "requests_that_were_held_up_are_answered", "holds up, as nobody reads"),
+    ("CutsOffAtOnce", "requests_that_were_held_up_are_answered", "holds up, as nobody|a peer that reads is not"),
     ("ForgetsTheListenQueue", "connections_in_the_listen_queue_are_answered", "wait in the listen queue at SIGTERM"),
     ("DropsWhatWasReceived", "a_peer_that_goes_on_sending_loses_no_reply", "goes on sending after SIGTERM"),
     ("WaitsUntilThePeersEnd", "a_flood_does_not_hold_the_drain", "did not end in"),
@@ -164,7 +170,51 @@ _REFUSALS = (
     ("ShowsItsWholeUsage", "a_bad_option_is_refused", "answered with one sentence"),
     ("FallsBackToLoopback", "an_address_of_another_machine_is_refused", "192.0.2.1 ends by itself, but it still runs"),
     ("WarnsOfNothing", "listening_beyond_loopback_is_warned_of", "is warned of in one line: ''"),
+    (
+        "TakesOptionsOfDatagrams",
+        "options_of_another_kind_of_transport_are_refused",
+        "--recv-buffer 65536 ends by itself",
+    ),
+    ("TakesOptionsOfOtherModels", "options_that_the_model_does_not_have_are_refused", "--workers 2 ends by itself"),
+    (
+        "TakesAVariantThatIsNotThere",
+        "a_variant_that_the_machine_lacks_is_refused",
+        "kqueue ends by itself, but it still",
+    ),
+    ("FallsBackToIpv4", "each_message_of_the_corpus_comes_back_over_ipv6", "tells the host ::1, not 127.0.0.1"),
     ("TakesIpv6ForTheWorld", "ipv6_loopback_is_served_without_a_warning", "a server on ::1 warns of nothing"),
 )
 
-BROKEN = tuple(Broken(*row) for row in (*_STREAM, *_ENDINGS, *_NEIGHBOURS, *_LIFE, *_DRAIN, *_REFUSALS))
+_LIMITS = (
+    (
+        "IgnoresTheLimitOfConnections",
+        "connections_over_the_limit_are_refused",
+        "closed at once: 0 bytes came and no end",
+    ),
+    ("LetsOneTooManyIn", "connections_over_the_limit_are_refused", "closed at once: 0 bytes came and no end"),
+    ("LeavesThoseOverTheLimitWaiting", "connections_over_the_limit_are_refused", "closed at once: 0 bytes came and no"),
+    ("EndsTheOldestForANewOne", "connections_over_the_limit_are_refused", "closed at once: 0 bytes came and no end"),
+    ("DoesNotCountWhomItRefuses", "connections_over_the_limit_are_refused", "'refused': 0"),
+    ("CountsAllThatEverCame", "there_is_room_again_when_a_connection_has_ended", "room for another"),
+    ("LetsOneTooManyIn", "a_rush_does_not_pass_the_limit", "not 4"),
+    (
+        "DiesWithoutDescriptors",
+        "a_lack_of_descriptors_refuses_only_new_connections",
+        "established connections are served",
+    ),
+    ("LeavesThemInTheQueueWithoutDescriptors", "a_lack_of_descriptors_refuses_only_new_connections", "and no end"),
+    ("GivesItsSpareDescriptorAway", "a_lack_of_descriptors_refuses_only_new_connections", "and no end"),
+    ("SpinsWithoutDescriptors", "a_lack_of_descriptors_refuses_only_new_connections", "sleeps while nobody asks"),
+    ("NeverRecoversFromALack", "a_lack_of_descriptors_refuses_only_new_connections", "when others have gone"),
+    (
+        "ComplainsOfALackOfDescriptors",
+        "a_lack_of_descriptors_refuses_only_new_connections",
+        "nothing is said on stderr",
+    ),
+)
+
+_OF_STREAMS = (*_STREAM, *_ENDINGS, *_NEIGHBOURS, *_LIFE, *_DRAIN, *_LIMITS, *_REFUSALS)
+BROKEN = (
+    *(Broken(*row) for row in _OF_STREAMS),
+    *(Broken(*row, kind=DATAGRAM) for row in OF_DATAGRAMS),
+)

@@ -1,8 +1,7 @@
 """A client made of one raw socket, independent of all code under test.
 
 Every operation has a deadline: a server that does not answer, closes too early or resets the connection fails the
-check with a sentence (AssertionError), and nothing hangs. `why` is the rule that is being checked; it opens the
-sentence.
+check with a sentence (AssertionError), and nothing hangs. `why` is the rule that is checked; it opens the sentence.
 
 Sending and reading at the same time (`pump`) is what keeps a test from blocking itself: a server may stop reading a
 peer whose replies it can't get rid of, and then both sides of a naive test wait for each other.
@@ -21,7 +20,7 @@ from types import TracebackType
 
 from .kernel import Queues, queues
 from .waiting import Deadline, eventually
-from .wire_bytes import difference
+from .wire_bytes import difference, request, response
 
 CHUNK_BYTES = 262_144
 # A peer counts as stuck when the server has read nothing for so long, with bytes to read and replies not taken.
@@ -32,8 +31,11 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Peer:
     """One connection to a server."""
 
-    def __init__(self, address: tuple[str, int], patience_s: float) -> None:
+    def __init__(
+        self, address: tuple[str, int], patience_s: float, server_sleeps: Callable[[], bool] = lambda: True
+    ) -> None:
         self._patience_s = patience_s
+        self._server_sleeps = server_sleeps
         self._server_address = address
         self._socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.settimeout(patience_s)
@@ -92,6 +94,33 @@ class Peer:
         got = self.read(len(expected), why)
         assert got == expected, f"{why}: {difference(got, expected)}"
 
+    def echo(self, sequence: int, payload: bytes = b"", why: str = "a request is answered") -> None:
+        """Send a request and expect its reply, reading while it is being sent."""
+        expected = response(sequence, payload)
+        got = self.pump(request(sequence, payload), why)
+        got += self.read(len(expected) - len(got), why)
+        assert got == expected, f"{why}: {difference(got, expected)}"
+
+    def is_answered(self, sequence: int, why: str) -> bool:
+        """Send a request and tell whether its reply came; the other way is the end of the connection."""
+        expected, got, deadline = response(sequence), bytearray(), Deadline(self._patience_s)
+        self._socket.setblocking(False)
+        with contextlib.suppress(ConnectionError):  # a refusal shows when reading
+            self._socket.send(request(sequence))
+        while len(got) < len(expected):
+            ready = self._wait(select.POLLIN, deadline.remaining_s())[0]
+            assert ready, f"{why}: {len(got)} bytes came and no end"
+            try:
+                chunk = self._socket.recv(len(expected) - len(got))
+            except ConnectionError:
+                chunk = b""
+            if not chunk:
+                assert not got, f"{why}: {len(got)} bytes came before the end"
+                return False
+            got += chunk
+        assert got == expected, f"{why}: {difference(bytes(got), expected)}"
+        return True
+
     def expect_end(self, why: str) -> None:
         """Check that the connection ends, in order and with nothing more before."""
         rest = self.read_to_end(why)
@@ -104,17 +133,6 @@ class Peer:
             got += chunk
             assert len(got) <= most_bytes, f"{why}: more than {most_bytes} bytes came"
         return bytes(got)
-
-    def expect_silence(self, why: str) -> None:
-        """Check that at this moment nothing has been received, not even the end."""
-        self._socket.setblocking(False)
-        try:
-            got = self._socket.recv(CHUNK_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            raise AssertionError(f"{why}: the connection was cut ({error.strerror})") from error
-        raise AssertionError(f"{why}: {got[:48].hex(' ')!r} came" if got else f"{why}: the connection was ended")
 
     def pump(self, data: bytes, why: str, *, reads_only_when_stuck: bool = False) -> bytes:
         """Send everything and read what arrives meanwhile, and return that."""
@@ -168,8 +186,10 @@ class Peer:
                 return bytes(got)
             got += (chunk or b"")[: keep_bytes - len(got)]
 
-    def fill(self, message: Callable[[int], bytes], why: str, most_bytes: int = 1 << 26) -> tuple[int, bytes]:
-        """Send message 0, 1, ... and read nothing until the server takes no more.
+    def fill(
+        self, message: Callable[[int], bytes], why: str, most_bytes: int = 1 << 26, least_unread_bytes: int = 1
+    ) -> tuple[int, bytes]:
+        """Send message 0, 1, ... and read nothing until the server takes no more and has so much left to read.
 
         Returns how many messages were begun and the unsent rest of the last; a server that takes `most_bytes` fails.
         """
@@ -182,7 +202,7 @@ class Peer:
                 size = self._send_some(rest, why)
                 deadline, rest, sent = Deadline(self._patience_s), rest[size:], sent + size
                 assert sent <= most_bytes, f"{why}: it took {sent} bytes from a peer that reads nothing"
-            elif self._is_held_up():
+            elif self._is_held_up(least_unread_bytes):
                 return begun, bytes(rest)
             else:
                 assert deadline.remaining_s() > 0, f"{why}: it neither reads nor answers"
@@ -196,7 +216,7 @@ class Peer:
         self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Close with a reset instead of an orderly end."""
+        """Close with a reset."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._socket.close()
 
@@ -231,10 +251,11 @@ class Peer:
     def _server_queues(self) -> Queues | None:
         return queues(self._socket.family, self._server_address, self._address)
 
-    def _is_held_up(self) -> bool:
-        """Tell whether the server has something to read and something that it can't get rid of."""
+    def _is_held_up(self, least_unread_bytes: int) -> bool:
+        """Tell whether the server has something to read and something that it can't get rid of, and just waits."""
         found = self._server_queues()
-        return found is not None and found.unread_bytes > 0 and found.unsent_bytes > 0
+        held_up = found is not None and found.unread_bytes >= least_unread_bytes and found.unsent_bytes > 0
+        return held_up and self._server_sleeps()
 
     def _left_to_read(self) -> bytes:
         left = bytearray()
@@ -268,24 +289,3 @@ class Peer:
             raise AssertionError(f"{why}, then the connection was cut: {error.strerror}") from error
         finally:
             self._socket.setblocking(False)
-
-
-def enter_listen_queue(address: tuple[str, int], attempts: int, expected: int, patience_s: float) -> int:
-    """Knock at a server that accepts nothing and return how many connections the kernel let into its listen queue.
-
-    The kernel drops the others without an answer, so there is no event to wait for but that of the expected ones.
-    """
-    with contextlib.ExitStack() as stack:
-        knocks = [stack.enter_context(socket.socket()) for _ in range(attempts)]
-        poll = select.poll()
-        for knock in knocks:
-            knock.setblocking(False)
-            knock.connect_ex(address)
-            poll.register(knock, select.POLLOUT)
-
-        def entered() -> int:
-            return sum(events == select.POLLOUT for _, events in poll.poll(0))
-
-        rule = f"the listen queue of a server that accepts nothing holds {expected} connections"
-        eventually(lambda: entered() >= expected, patience_s, rule)
-        return entered()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import psutil
@@ -51,6 +52,12 @@ def stands_still(pid: int) -> bool:
     return all(status == psutil.STATUS_STOPPED for status in _each(pid, psutil.Process.status))
 
 
+def sleeps(pid: int) -> bool:
+    """Tell whether no thread of the tree runs or wants to run at this moment."""
+    states = _each(pid, lambda member: {_state(member.pid, thread.id) for thread in member.threads()})
+    return all(state == "S" for found in states for state in found)
+
+
 def groups(pid: int) -> dict[int, int]:
     """Return each member's process group."""
     return dict(_each(pid, lambda member: (member.pid, os.getpgid(member.pid))))
@@ -83,6 +90,14 @@ def cpu_s(pid: int) -> float:
 def voluntary_switches(pid: int) -> int:
     """Return the voluntary context switches of the tree's main threads: less than or equal to the truth."""
     return sum(switches.voluntary for switches in _each(pid, psutil.Process.num_ctx_switches))
+
+
+def _state(process: int, thread: int) -> str:
+    try:
+        said = Path(f"/proc/{process}/task/{thread}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return "S"  # it has ended meanwhile
+    return said.rpartition(")")[2].split()[0]
 
 
 def _each(pid: int, figure: Callable[[psutil.Process], _Figure]) -> list[_Figure]:

@@ -1,6 +1,6 @@
 """A server as a real process, started by its command line and stopped on every path.
 
-A `Target` is what is being checked: a command to which options are appended. A `Server` is one process of it, with the
+A `Server` is one process of a `Target` (targets.py), with the
 address that its ready line tells. Checks get a running `Server`; those that need a life of their own start another one
 with `server.another(*options)`.
 
@@ -19,46 +19,26 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psutil
 
+from .client import Client
+from .datagram_peer import DatagramPeer, port_is_free
 from .peer import Peer
-from .process_tree import stands_still
+from .process_tree import sleeps, stands_still
+from .targets import DATAGRAM, ROOT, Target
 from .waiting import Deadline, eventually
 
-ROOT = Path(__file__).resolve().parents[2]
 MARK = "ECHOBENCH_CONFORMANCE"
 # A process that is slow to start is no finding, so this does not depend on the patience of a check.
 START_PATIENCE_S = 20.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is checked, how it is started, and how long a check waits for it."""
-
-    name: str
-    model: str
-    command: tuple[str, ...]
-    patience_s: float = 10.0
-
-    def with_few_descriptors(self, soft_limit: int) -> Target:
-        """Return the same target, started under a soft limit of descriptors."""
-        limited = ("sh", "-c", f'ulimit -S -n {soft_limit}; exec "$@"', "sh", *self.command)
-        return replace(self, command=limited)
-
-
-def model_target(model: str, transport: str = "tcp") -> Target:
-    """Return the target that is a model over a transport, with no options of its own."""
-    command = (sys.executable, "-m", "servers", "--model", model, "--transport", transport, "--port", "0")
-    return Target(f"{model}-{transport}", model, command)
 
 
 @dataclass(frozen=True)
@@ -146,15 +126,41 @@ class Server:
         finally:
             other.kill()
 
+    @property
+    def keeps_peers(self) -> bool:
+        """Tell whether every peer has a process or thread of its own, as the ready line says."""
+        return self.ready["parallelism"] is None
+
     def connect(self) -> Peer:
         """Return a new connection, to be entered as a context manager."""
-        return Peer(self.address, self.patience_s)
+        return Peer(self.address, self.patience_s, lambda: sleeps(self.pid))
+
+    def datagram_peer(self, source: str | None = None, *, port: int = 0, buffer_bytes: int = 0) -> DatagramPeer:
+        """Return a new source address of datagrams, to be entered as a context manager."""
+        return DatagramPeer(self.address, self.patience_s, (source, port) if source else None, buffer_bytes)
+
+    def client(self) -> Client:
+        """Return a new peer of the kind that the transport needs, to be entered as a context manager."""
+        return self.datagram_peer() if self.target.kind == DATAGRAM else self.connect()
 
     @contextlib.contextmanager
     def connected(self, count: int) -> Iterator[list[Peer]]:
         """Hold `count` connections."""
         with contextlib.ExitStack() as stack:
             yield [stack.enter_context(self.connect()) for _ in range(count)]
+
+    @contextlib.contextmanager
+    def clients(self, count: int) -> Iterator[list[Client]]:
+        """Hold `count` peers of the kind that the transport needs."""
+        with contextlib.ExitStack() as stack:
+            yield [stack.enter_context(self.client()) for _ in range(count)]
+
+    @contextlib.contextmanager
+    def datagram_peers(self, count: int, sources: Sequence[str] = ("127.0.0.1",)) -> Iterator[list[DatagramPeer]]:
+        """Hold `count` source addresses of datagrams, taking turns among some hosts."""
+        with contextlib.ExitStack() as stack:
+            peers = (self.datagram_peer(sources[number % len(sources)]) for number in range(count))
+            yield [stack.enter_context(peer) for peer in peers]
 
     def send_signal(self, number: signal.Signals, *, group: bool = False) -> None:
         """Send a signal to the root, or to the whole process group as a terminal does."""
@@ -189,6 +195,8 @@ class Server:
 
     def refuses_connections(self) -> bool:
         """Tell whether the port is closed; a connection that is accepted is closed at once."""
+        if self.target.kind == DATAGRAM:
+            return port_is_free(self.address)
         family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as knock:
             knock.settimeout(0.02)

@@ -14,30 +14,46 @@ from pathlib import Path
 
 import pytest
 
-from .catalogue import Check, all_checks
+from .catalogue import checks_for
 from .faults_and_checks import BROKEN, Broken
-from .server_process import Server, Target
+from .server_process import Server
+from .targets import DATAGRAM, STREAM, Target
 
 FOLDER = Path(__file__).parent / "broken"
 # Waiting for what a broken server never does: short, and long compared with what it does.
 PATIENCE_S = 1.0
 AT_A_TIME = 6
+TRANSPORT_OF = {STREAM: "tcp", DATAGRAM: "udp"}
+KINDS = tuple(TRANSPORT_OF)
 
 
-def tiny(*options: str, patience_s: float = 10.0) -> Target:
-    """Return the tiny server as a target."""
-    return Target("tiny", "tiny", (sys.executable, "-I", str(FOLDER), *options), patience_s)
+def tiny(kind: str, *options: str, patience_s: float = 10.0) -> Target:
+    """Return the tiny server of a kind of transport as a target."""
+    transport = TRANSPORT_OF[kind]
+    return Target(
+        f"tiny-{transport}",
+        "tiny",
+        (sys.executable, "-I", str(FOLDER), *options, "--transport", transport),
+        patience_s,
+        transport,
+        choices=frozenset({"--selector"}),
+        lacks=((("--selector", "kqueue"), "there is no kqueue here"),),
+    )
 
 
 @pytest.fixture(scope="module")
-def unbroken() -> Iterator[Server]:
-    with Server(tiny()) as running:
+def unbroken(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with Server(tiny(request.param)) as running:
         yield running
 
 
-@pytest.mark.parametrize("check", all_checks().values(), ids=all_checks().keys())
-def test_a_correct_server_passes(unbroken: Server, check: Check) -> None:
-    check(unbroken)
+@pytest.mark.parametrize(
+    ("unbroken", "name"),
+    [pytest.param(kind, name, id=f"{kind}-{name}") for kind in KINDS for name in checks_for(kind)],
+    indirect=["unbroken"],
+)
+def test_a_correct_server_passes(unbroken: Server, name: str) -> None:
+    checks_for(unbroken.target.kind)[name](unbroken)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +73,10 @@ def name_of(broken: Broken) -> str:
 
 def failure_of(broken: Broken) -> str:
     """Return with which sentence a check fails a broken server, nothing if it passes."""
-    target = tiny("--fault", broken.fault, patience_s=PATIENCE_S)
+    target = tiny(broken.kind, "--fault", broken.fault, patience_s=PATIENCE_S)
     with Server(target) as server:
         try:
-            all_checks()[broken.check](server)
+            checks_for(broken.kind)[broken.check](server)
         except AssertionError as failure:
             return str(failure)
     return ""
@@ -74,7 +90,7 @@ def test_a_broken_server_fails(broken: Broken, failures: dict[Broken, Future[str
 
 
 def test_every_check_is_failed_by_a_broken_server() -> None:
-    assert {broken.check for broken in BROKEN} == all_checks().keys()
+    assert {broken.check for broken in BROKEN} == {name for kind in KINDS for name in checks_for(kind)}
 
 
 def test_every_fault_is_found_by_a_check() -> None:

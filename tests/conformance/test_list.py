@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from .server_process import ROOT
+from .targets import ROOT
 
 MODELS = {"fork", "thread", "selectors", "asyncio", "hybrid"}
+# The variants that there are, whether this machine can have them or not.
+VARIANTS = {
+    "fork": set(),
+    "thread": set(),
+    "selectors": {("--selector", name) for name in ("select", "poll", "epoll", "kqueue")},
+    "asyncio": {("--loop", "uvloop"), ("--api", "protocol"), ("--api", "streams")},
+    "hybrid": {("--loop", "uvloop"), ("--api", "protocol"), ("--api", "streams")},
+}
 
 
 def ask(*options: str) -> str:
@@ -40,9 +49,44 @@ def test_every_entry_says_whether_it_can_be_had_and_why_not(listing: dict[str, A
         assert (entry["reason"] is None) == entry["available"], entry
 
 
-def test_the_five_models_can_be_had_over_tcp(listing: dict[str, Any]) -> None:
+def test_the_five_models_can_be_had_over_tcp_and_udp(listing: dict[str, Any]) -> None:
     assert {entry["name"] for entry in listing["models"] if entry["available"]} >= MODELS
-    assert "tcp" in {entry["name"] for entry in listing["transports"] if entry["available"]}
+    assert {entry["name"] for entry in listing["transports"] if entry["available"]} >= {"tcp", "udp"}
+
+
+def variants(listing: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each variant with the name of its model."""
+    for entry in listing["models"]:
+        for variant in entry["variants"]:
+            yield entry["name"], variant
+
+
+def test_the_list_names_every_variant_of_the_five_models(listing: dict[str, Any]) -> None:
+    found: dict[str, set[tuple[str, ...]]] = {entry["name"]: set() for entry in listing["models"]}
+    for model, variant in variants(listing):
+        found[model].add(tuple(variant["options"]))
+    assert {model: found[model] for model in MODELS} == VARIANTS
+
+
+def test_every_variant_says_whether_it_can_be_had_and_over_what(listing: dict[str, Any]) -> None:
+    transports = {entry["name"] for entry in listing["transports"]}
+    for model, variant in variants(listing):
+        place = f"{model} {' '.join(variant['options'])}"
+        assert variant["summary"], place
+        assert (variant["reason"] is None) == variant["available"], place
+        assert set(variant["transports"]) <= transports, place
+        streams_only = variant["options"][0] == "--api"
+        assert ("udp" in variant["transports"]) != streams_only, (
+            f"{place}: --api is about streams, the others about both"
+        )
+        assert "tcp" in variant["transports"], place
+
+
+def test_a_variant_of_another_platform_is_listed_as_unavailable(listing: dict[str, Any]) -> None:
+    found = {tuple(variant["options"]): variant for model, variant in variants(listing) if model == "selectors"}
+    assert not found["--selector", "kqueue"]["available"], "Linux has no kqueue"
+    assert "kqueue" in found["--selector", "kqueue"]["reason"]
+    assert found["--selector", "epoll"]["available"]
 
 
 def test_no_name_is_listed_twice(listing: dict[str, Any]) -> None:
@@ -53,4 +97,6 @@ def test_no_name_is_listed_twice(listing: dict[str, Any]) -> None:
 
 def test_the_list_for_people_names_the_same(listing: dict[str, Any]) -> None:
     words = set(ask().split())
+    options = {word for _, variant in variants(listing) for word in variant["options"]}
+    assert options <= words
     assert {entry["name"] for kind in ("models", "transports") for entry in listing[kind]} <= words

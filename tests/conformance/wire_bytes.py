@@ -61,6 +61,20 @@ FOREIGN_REPLIES: tuple[tuple[str, bytes], ...] = (
     ("a RESPONSE of impossible length", bytes.fromhex("eb010102 ffffffff 1122334455667788")),
 )
 
+# (what it is, the datagram). None of them is one whole request and nothing else.
+BAD_DATAGRAMS: tuple[tuple[str, bytes], ...] = (
+    ("an empty datagram", b""),
+    ("one byte", b"\xeb"),
+    ("15 bytes of a header", bytes.fromhex("eb010101 00000000 11223344556677")),
+    ("a payload that is one byte short", bytes.fromhex("eb010101 00000003 1122334455667788 6162")),
+    ("a payload that is one byte too long", bytes.fromhex("eb010101 00000003 1122334455667788 61626364")),
+    ("a header that announces a payload which is not there", bytes.fromhex("eb010101 00000400 1122334455667788")),
+    ("two requests in one datagram", 2 * bytes.fromhex("eb010101 00000001 1122334455667788 41")),
+    ("a request and a part of another", bytes.fromhex("eb010101 00000000 1122334455667788 eb0101010000")),
+    *((name, header) for name, header, _ in BAD_HEADERS),
+    *FOREIGN_REPLIES,
+)
+
 
 def request(sequence: int, payload: bytes = b"") -> bytes:
     """Return a REQUEST."""

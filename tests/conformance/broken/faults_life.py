@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import sys
@@ -45,6 +46,11 @@ class SaysTheDefaultSettings(TinyServer):
 class KeepsTheDescriptorLimit(TinyServer):
     def raise_descriptor_limit(self) -> None:
         pass
+
+
+class TellsNoDescriptorLimit(TinyServer):
+    def config(self) -> dict[str, Any]:
+        return vars(self.options)
 
 
 class HasAListenQueueOfItsOwn(TinyServer):
@@ -161,12 +167,15 @@ class _HasAChild(TinyServer):
         return super().run()
 
     def fork(self) -> int:
+        is_ready, says_ready = os.pipe()
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.in_child()
+            os.write(says_ready, b"!")
             while True:
                 signal.pause()
+        os.read(is_ready, 1)
         return child
 
     def in_child(self) -> None:
@@ -193,6 +202,8 @@ class HasAChildThatASignalEnds(_HasAChild):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def end_child(self) -> int:
+        # A child that is sent two signals ends by the second if it did not run in between.
+        select.select([os.pidfd_open(self.child)], [], [], 0.3)
         self.exit_code = int(super().end_child() != signal.SIGKILL)
         return signal.SIGKILL
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from collections.abc import Iterable
+from typing import ClassVar
 
+from tiny_datagram_server import TinyDatagramServer
+from tiny_life import TinyLife
+from tiny_options import DATAGRAM_OPTIONS, LACKS, STREAM_OPTIONS, option_parser
 from tiny_server import TinyServer
 
 
@@ -52,11 +57,46 @@ class ExitsWithOneAtBadUsage(TinyServer):
 
 
 class ShowsItsWholeUsage(TinyServer):
-    @staticmethod
-    def parser() -> argparse.ArgumentParser:
-        parser = TinyServer.parser()
+    @classmethod
+    def parser(cls) -> argparse.ArgumentParser:
+        parser = super().parser()
         parser.error = lambda message: argparse.ArgumentParser.error(parser, message)  # type: ignore[method-assign]
         return parser
+
+
+class _Ignores(TinyLife):
+    """Ignores one kind of contradiction; the options are set to their defaults."""
+
+    @classmethod
+    def contradiction(cls, options: argparse.Namespace) -> str | None:
+        default = vars(option_parser(cls.transport).parse_args([]))
+        for name in cls.ignored:
+            setattr(options, name, default[name])
+        return super().contradiction(options)
+
+    ignored: ClassVar[Iterable[str]]
+
+
+class TakesOptionsOfDatagrams(_Ignores, TinyServer):
+    ignored = DATAGRAM_OPTIONS.values()
+
+
+class TakesOptionsOfStreams(_Ignores, TinyDatagramServer):
+    ignored = STREAM_OPTIONS.values()
+
+
+class TakesOptionsOfOtherModels(_Ignores, TinyServer):
+    ignored = LACKS.values()
+
+
+class TakesAVariantThatIsNotThere(_Ignores, TinyServer):
+    ignored = ("selector",)
+
+
+class FallsBackToIpv4(TinyServer):
+    def listen(self) -> socket.socket:
+        self.options.host = "127.0.0.1"
+        return super().listen()
 
 
 class FallsBackToLoopback(TinyServer):

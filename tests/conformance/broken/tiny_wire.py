@@ -9,6 +9,46 @@ MAGIC, VERSION = 0xEB01, 1
 REQUEST, RESPONSE, ERROR = 1, 2, 3
 
 
+class DatagramEcho:
+    """The messages of a datagram socket. A fault is a subclass that overrides one method."""
+
+    def __init__(self, max_payload: int) -> None:
+        self.max_payload = max_payload
+        self.messages = 0
+        self.protocol_errors = 0
+
+    def receive(self, datagram: bytes) -> bytes | None:
+        """Return the reply to a datagram, None when it is dropped."""
+        if not self.is_request(datagram):
+            return self.drop(datagram)
+        self.messages += 1
+        return self.reply(HEADER.unpack_from(datagram)[4], datagram[HEADER.size :])
+
+    def is_request(self, datagram: bytes) -> bool:
+        """Tell whether a datagram is one whole request."""
+        if len(datagram) < HEADER.size:
+            return False
+        magic, version, kind, length, _ = HEADER.unpack_from(datagram)
+        return self.is_good(magic, version, kind) and self.fits(length, len(datagram) - HEADER.size)
+
+    def is_good(self, magic: int, version: int, kind: int) -> bool:
+        """Tell whether a header begins as that of a request."""
+        return (magic, version, kind) == (MAGIC, VERSION, REQUEST)
+
+    def fits(self, length: int, found: int) -> bool:
+        """Tell whether a payload is as long as its header says, and not longer than may be."""
+        return length == found <= self.max_payload
+
+    def drop(self, _datagram: bytes) -> bytes | None:
+        """Count a datagram that is not answered."""
+        self.protocol_errors += 1
+        return None
+
+    def reply(self, sequence: int, payload: bytes) -> bytes:
+        """Return the RESPONSE."""
+        return HEADER.pack(MAGIC, VERSION, RESPONSE, len(payload), sequence) + payload
+
+
 class Echo:
     """One connection's messages. A fault is a subclass that overrides one method."""
 
