@@ -1,0 +1,88 @@
+"""Closed load over TCP: connections with one request outstanding each, the next one when its reply has arrived."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.integration.messages import MESSAGE_BYTES, request, response
+from tests.integration.running import PATIENCE_S
+
+
+@dataclass
+class Peer:
+    """One connection."""
+
+    connection: socket.socket
+    sequence: int = 0
+    sent_ns: int = 0
+    replies: int = 0
+    received: bytearray = field(default_factory=bytearray)
+    outstanding: bool = False
+
+    def ask(self) -> None:
+        """Send the next request."""
+        self.sequence += 1
+        self.sent_ns = time.monotonic_ns()
+        self.outstanding = True
+        self.connection.send(request(self.sequence))
+
+    def on_readable(self) -> bool:
+        """Take what has arrived; tell whether the connection goes on."""
+        data = self.connection.recv(4096)
+        self.received += data
+        while len(self.received) >= MESSAGE_BYTES:
+            assert self.received[:MESSAGE_BYTES] == response(self.sequence)
+            del self.received[:MESSAGE_BYTES]
+            self.replies += 1
+            self.outstanding = False
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the server has closed by now
+                self.ask()
+        return bool(data)
+
+
+class TcpLoad:
+    """Drives the peers; ends those that the server has closed."""
+
+    def __init__(self) -> None:
+        self.peers: list[Peer] = []
+        self._selector = selectors.DefaultSelector()
+
+    def add(self, port: int) -> None:
+        """Connect one more peer and send its first request."""
+        peer = Peer(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
+        self.peers.append(peer)
+        self._selector.register(peer.connection, selectors.EVENT_READ, peer)
+        peer.ask()
+
+    def run_while(self, goes_on: Callable[[], bool], wait_s: float = 1.0) -> None:
+        """Answer replies with requests while a condition holds; fails after `PATIENCE_S`."""
+        deadline = time.monotonic() + PATIENCE_S
+        while goes_on():
+            assert time.monotonic() < deadline, f"{len(self._selector.get_map())} connections were not closed"
+            for key, _ in self._selector.select(wait_s):
+                try:
+                    closed = not key.data.on_readable()
+                except ConnectionResetError:
+                    closed = True
+                if closed:
+                    self._selector.unregister(key.fileobj)
+                    key.data.connection.close()
+
+    def replies(self) -> int:
+        """Return how many replies have come."""
+        return sum(peer.replies for peer in self.peers)
+
+    def some_open(self) -> bool:
+        """Tell whether there is a connection that the server has not closed."""
+        return bool(self._selector.get_map())
+
+    def close(self) -> None:
+        """Close all connections."""
+        for peer in self.peers:
+            peer.connection.close()
+        self._selector.close()
