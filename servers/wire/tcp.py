@@ -130,14 +130,12 @@ class TcpProtocol:
         return replies
 
     def _take(self, size: int) -> bytearray:
-        """Cut the first `size` bytes off `_held`, without a copy where they are all of it."""
-        held = self._held
-        if size == len(held):
-            self._held = bytearray()
+        """Cut the first `size` bytes off `_held`; what is copied is the rest, which is seldom more than a chunk."""
+        taken, self._held = self._held, self._held[size:]
+        if not self._held:
             self.phase = OPEN
-            return held
-        taken = held[:size]
-        del held[:size]
+        else:
+            del taken[size:]
         return taken
 
     def _refuse(self, at: int) -> bytes:
