@@ -13,16 +13,17 @@ Rules of a percentile, in one place:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, get_origin, get_type_hints
 
 SERVER_SCHEMA = "echobench.server/1"
 LIST_SCHEMA = "echobench.list/1"
 LOAD_SCHEMA = "echobench.load/1"
 CELL_SCHEMA = "echobench.cell/1"
 RUN_SCHEMA = "echobench.run/1"
+CALIBRATION_SCHEMA = "echobench.calibration/1"
 
 QUANTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
 SAMPLES_NEEDED: Mapping[str, int] = {"p50": 20, "p90": 100, "p99": 1_000, "p99.9": 10_000, "p99.99": 100_000}
@@ -34,6 +35,8 @@ HISTOGRAM_DIGITS = 3
 
 GENERATOR_BUSY = 0.9
 MAX_RATE_PER_S = 1_000_000
+MAX_SWEEP_STEPS = 50
+SWEEP_STEPS = frozenset(str(number) for number in range(1, MAX_SWEEP_STEPS + 1))
 JAIN_FAIR = 0.9
 
 
@@ -65,6 +68,7 @@ class WarningKind(StrEnum):
     PAUSES = "pauses"
     SHORT = "short"
     SERVER_DIED = "server_died"
+    NEAR_CEILING = "near_ceiling"
 
 
 class ErrorKind(StrEnum):
@@ -91,13 +95,29 @@ def warning(kind: WarningKind, **figures: float | int | str) -> WarningRecord:
     return {"kind": kind.value, "figures": dict(figures)}
 
 
+class SweepStep(TypedDict):
+    """Which step of a load sweep a window is: `step` of `of`, at `fraction` of the closed throughput before it."""
+
+    step: int
+    of: int
+    fraction: float
+
+
 @dataclass(frozen=True)
 class Load:
-    """One window's load: `closed`, or `open:RATE` (Poisson) or `open:RATE:constant` at RATE requests/s in total."""
+    """One load as it is asked for: `closed`, `open:RATE`, `open:RATE:constant` or `sweep:N`.
 
-    kind: Literal["closed", "open"]
+    Open load is Poisson unless `constant`, at RATE requests/s in total. A sweep stands for N windows of open load at
+    evenly spaced parts of the throughput of the closed window before it, which is only known then: what each of them
+    became is an open load with `step` and `of`. `steps` is N for a sweep, 0 for others.
+    """
+
+    kind: Literal["closed", "open", "sweep"]
     rate_per_s: float = 0.0
     arrivals: Literal["poisson", "constant"] = "poisson"
+    steps: int = 0
+    step: int = 0
+    of: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Load:
@@ -112,15 +132,62 @@ class Load:
             rate = _positive(rest[0])
             if rate is not None and rate <= MAX_RATE_PER_S:
                 return cls("open", rate, "constant" if rest[1:] == ["constant"] else "poisson")
-        forms = f"closed, open:RATE, open:RATE:constant (RATE in requests/s, over 0 and up to {MAX_RATE_PER_S:,})"
-        raise ValueError(f"load {text!r} is not one of {forms}")
+        if kind == "sweep" and len(rest) == 1 and rest[0] in SWEEP_STEPS:
+            return cls("sweep", steps=int(rest[0]))
+        raise ValueError(f"load {text!r} is not one of {LOAD_FORMS}")
 
     def __str__(self) -> str:
         """Write the load as it is read."""
         if self.kind == "closed":
             return "closed"
+        if self.kind == "sweep":
+            return f"sweep:{self.steps}"
         suffix = ":constant" if self.arrivals == "constant" else ""
         return f"open:{self.rate_per_s:.12g}{suffix}"
+
+    @property
+    def windows(self) -> int:
+        """Return how many windows the load becomes."""
+        return self.steps or 1
+
+    @property
+    def sweep(self) -> SweepStep | None:
+        """Return which step of a sweep the load is, None for one that stands alone."""
+        if not self.of:
+            return None
+        return {"step": self.step, "of": self.of, "fraction": sweep_fraction(self.step, self.of)}
+
+
+LOAD_FORMS = (
+    f"closed, open:RATE, open:RATE:constant (RATE in requests/s, over 0 and up to {MAX_RATE_PER_S:,}), or sweep:N "
+    f"(N steps, 1 to {MAX_SWEEP_STEPS}, of the closed window before it)"
+)
+
+
+def sweep_fraction(step: int, of: int) -> float:
+    """Return at which part of the capacity a step of a sweep lies: in the middle of its N-th, (2k - 1) / 2N."""
+    return (2 * step - 1) / (2 * of)
+
+
+def require_capacity(loads: Sequence[Load]) -> None:
+    """Raise ValueError with a sentence where a sweep has no closed window before it to take its steps of."""
+    for place, load in enumerate(loads):
+        if load.kind == "sweep" and all(before.kind != "closed" for before in loads[:place]):
+            raise ValueError(f"load {load} needs a closed window before it: its steps are parts of what that measures")
+
+
+def window_names(loads: Sequence[str]) -> list[str]:
+    """Return what the windows of these loads are called before their rates are known: `closed`, `sweep 2 of 5`."""
+    names: list[str] = []
+    for text in loads:
+        steps = Load.parse(text).steps
+        names += [sweep_name(step, steps) for step in range(1, steps + 1)] if steps else [text]
+    return names
+
+
+def sweep_name(step: int, of: int) -> str:
+    """Return what a step of a sweep is called."""
+    return f"sweep {step} of {of}"
 
 
 def _positive(text: str) -> float | None:
@@ -194,12 +261,31 @@ class Second(TypedDict):
     errors: int
 
 
+class WorkerWindow(TypedDict):
+    """One worker's part of a window that several processes carried; `worker` is its number in `generator`."""
+
+    worker: int
+    due: int
+    responses: int
+    answered: int
+    unanswered: int
+    busy_fraction: float
+    cpu_s: float
+    opened_late_ns: int
+
+
 class LoadWindow(TypedDict):
-    """One window as the load generator saw it. `histograms` holds the standard compressed HdrHistogram encoding."""
+    """One window as the load generator saw it. `histograms` holds the standard compressed HdrHistogram encoding.
+
+    A window of a sweep has its real load, `open:RATE`, and which step it is. Where several processes carried it, its
+    counts and histograms are the sums of theirs, `busy_fraction` is that of the busiest, and `workers` names them.
+    """
 
     load: str
+    sweep: NotRequired[SweepStep]
     opens_monotonic_ns: int
     closes_monotonic_ns: int
+    connect_time_ns: NotRequired[Summary | None]  # of connections made inside the window (churn)
     window_s: float
     due: int
     sent: int
@@ -223,16 +309,29 @@ class LoadWindow(TypedDict):
     busy_fraction: float
     cpu_s: float
     pauses: Pauses
+    workers: NotRequired[list[WorkerWindow]]
     warnings: list[WarningRecord]
 
 
+class WorkerProcess(TypedDict):
+    """One of several processes that carried the load: what it ran on, and what it did in its whole life."""
+
+    worker: int
+    host: str
+    pid: int
+    cpus: list[int]
+    connections: int
+    requests_total: int
+
+
 class Generator(TypedDict):
-    """What the load generator ran on."""
+    """What the load generator ran on; `processes` counts those that carry load."""
 
     processes: int
     cpus: list[int]
     python: str
     locust: str
+    workers: NotRequired[list[WorkerProcess]]
 
 
 class LoadRecord(TypedDict):
@@ -242,6 +341,7 @@ class LoadRecord(TypedDict):
     target: str
     transport: str
     connections: int
+    idle: NotRequired[int]
     mode: str
     pipeline: int
     payload: str
@@ -310,6 +410,15 @@ class Cell(TypedDict):
     failure: str | None
 
 
+def required_keys(shape: Any) -> frozenset[str]:
+    """Return the keys that a document of a shape must have.
+
+    Where annotations are only evaluated when asked for, as here, `__required_keys__` counts `NotRequired` ones too.
+    """
+    hints = get_type_hints(shape, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if get_origin(hint) is not NotRequired)
+
+
 def require_schema(document: Mapping[str, Any], known: str, place: str) -> None:
     """Refuse a document whose schema is not `known`.
 
@@ -318,6 +427,12 @@ def require_schema(document: Mapping[str, Any], known: str, place: str) -> None:
     found = document.get("schema")
     if found != known:
         raise SchemaError(f"{place} is of schema {found!r}; this version of echobench reads {known!r}")
+
+
+def window_name(window: LoadWindow) -> str:
+    """Return what a window is called: the same in every round, also where its rate is not."""
+    sweep = window.get("sweep")
+    return sweep_name(sweep["step"], sweep["of"]) if sweep else window["load"]
 
 
 def total_errors(errors: Mapping[str, int]) -> int:
@@ -333,6 +448,8 @@ def describe_warning(record: WarningRecord) -> str:
 
 
 def _figure(name: str, value: float | str) -> str:
+    if name.endswith("_per_s") and not isinstance(value, str):
+        return f"{name.removesuffix('_per_s').replace('_', ' ')} {value:,.0f}/s"
     if name.endswith("_ns") and not isinstance(value, str):
         return f"{name.removesuffix('_ns').replace('_', ' ')} {value / 1e6:.3g} ms"
     if isinstance(value, str):

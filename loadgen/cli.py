@@ -1,5 +1,7 @@
 """`python -m loadgen URL`: one headless Locust run of the Locust file of this package, in this process.
 
+With `--processes N` this process is Locust's master and conducts, and N that it forks carry the load.
+
 Nothing is measured or connected here. Arguments are checked (one sentence and exit code 2 for a mistake), limits are
 raised or found wanting, and the rest is a command line for Locust. Exit codes: 0 with a result, whatever its warnings;
 2 usage; 3 no result; 130 and 143 after SIGINT and SIGTERM.
@@ -11,12 +13,14 @@ import argparse
 import logging
 import os
 import runpy
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from loadgen.limits import LimitError, pin, provide_descriptors, require_linux
+from loadgen.limits import LimitError, pin, provide_descriptors, provide_ports, require_linux
 from loadgen.options import (
     DEFAULT_CONNECTIONS,
     PROGRAM,
@@ -28,6 +32,8 @@ from loadgen.options import (
 )
 from loadgen.wire import MAX_CONNECTION_NUMBER
 
+LOOPBACK = "127.0.0.1"
+MAX_PROCESSES = 1024
 EXIT_USAGE, EXIT_NO_RESULT, EXIT_INTERRUPTED = 2, 3, 130
 
 
@@ -46,9 +52,8 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--connections", metavar="N", default=DEFAULT_CONNECTIONS, help=f"how many (default: {DEFAULT_CONNECTIONS})"
     )
-    parser.add_argument("--mode", choices=["persistent"], default="persistent", help="connections stay open (default)")
     parser.add_argument(
-        "--processes", type=int, choices=[1], default=1, help="processes that carry the load (default: 1)"
+        "--processes", metavar="N", default=1, help="processes that share the load and its connections (default: 1)"
     )
     add_shared(parser)
     parser.add_argument("--json", metavar="FILE", default="", help=RECORD_HELP)
@@ -60,8 +65,8 @@ def locust_command(values: argparse.Namespace) -> list[str]:
     shared = {
         "locustfile": str(Path(__file__).with_name("locustfile.py")),
         "host": values.url,
-        "users": values.connections,
-        "spawn-rate": values.connections,  # all at once
+        "users": values.connections + int(values.idle),
+        "spawn-rate": values.connections + int(values.idle),  # all at once
         "exit-code-on-error": 0,  # errors of the server are a result
         "load-record": values.json,
     }
@@ -77,15 +82,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, EXIT_NO_RESULT)
     try:
         values = make_parser().parse_args(arguments)
-        values.connections = _connections(values.connections)
+        values.connections = _whole("connections", values.connections, MAX_CONNECTION_NUMBER)
+        values.processes = _processes(values.processes, values.connections)
         values.window = values.window or "none"  # only Locust knows windows without a length
         options = Options.read(values.url, values, values.json)
-        provide_descriptors(values.connections)
+        provide_descriptors(-(-(values.connections + options.idle) // values.processes))
+        provide_ports(options.target.host, values.connections + options.idle)
         if options.cpus:
             pin(options.cpus)
     except (UsageError, LimitError) as error:
         return _say(error, EXIT_USAGE)
-    return _run_locust(locust_command(values))
+    if values.processes == 1:
+        return _run_locust(locust_command(values))
+    with _free_port() as port:
+        return _run_locust([*locust_command(values), *_several(values.processes, port)])
 
 
 def _run_locust(arguments: list[str]) -> int:
@@ -105,14 +115,45 @@ def _run_locust(arguments: list[str]) -> int:
     return 0
 
 
-def _connections(value: object) -> int:
+def _whole(name: str, value: object, most: int) -> int:
     try:
-        connections = int(str(value))
+        number = int(str(value))
     except ValueError:
-        connections = 0
-    if not 1 <= connections <= MAX_CONNECTION_NUMBER:
-        raise UsageError(f"--connections {value} is not a whole number from 1 to {MAX_CONNECTION_NUMBER}")
-    return connections
+        number = 0
+    if not 1 <= number <= most:
+        raise UsageError(f"--{name} {value} is not a whole number from 1 to {most}")
+    return number
+
+
+def _processes(value: object, connections: int) -> int:
+    processes = _whole("processes", value, MAX_PROCESSES)
+    if processes > connections:
+        raise UsageError(f"--processes {processes} are more than the {connections} --connections: each needs one")
+    return processes
+
+
+@contextmanager
+def _free_port() -> Iterator[int]:
+    """Hold a port of the loopback for a master, so that runs at the same time do not meet.
+
+    The socket is bound and never listens. Both it and the master's allow their address to be used again, so the master
+    can bind it and listen, and nobody else is given it meanwhile.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOOPBACK, 0))
+        yield held.getsockname()[1]
+
+
+def _several(processes: int, port: int) -> list[str]:
+    """Return what makes Locust fork workers and conduct them."""
+    return [
+        f"--processes={processes}",
+        f"--master-bind-host={LOOPBACK}",
+        f"--master-host={LOOPBACK}",
+        f"--master-bind-port={port}",
+        f"--master-port={port}",
+    ]
 
 
 def _say(error: Exception, code: int) -> int:

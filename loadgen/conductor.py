@@ -15,19 +15,21 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic_ns as clock
+from typing import Protocol
 
 import numpy as np
 
-from harness.schema import ErrorKind, Load
+from harness.schema import ErrorKind, Fairness, Load, Pauses, Second
 from loadgen.announce import Announcer, say_second
 from loadgen.engine import Engine, Meter
 from loadgen.histogram import Distribution
 from loadgen.options import Options
 from loadgen.schedule import Schedule
+from loadgen.sweep import expand
 from loadgen.tally import FOREVER_NS, NS_PER_S, WindowTally
 
 AHEAD_NS = 60_000_000
@@ -43,6 +45,15 @@ class StoppedError(Exception):
     """The run was stopped from outside before it was done."""
 
 
+class Windowed(Protocol):
+    """A window that is over, of one process or of several."""
+
+    @property
+    def tally(self) -> WindowTally:
+        """Its counts."""
+        ...
+
+
 @dataclass(frozen=True)
 class Measured:
     """A window that is over: its counts, what the generator spent in it, and the connections that took part."""
@@ -52,6 +63,31 @@ class Measured:
     closed: Meter
     longest_pause_ns: int
     connections: frozenset[int]
+
+    @property
+    def busy_fraction(self) -> float:
+        """The part of the time in which the generator did not wait."""
+        waited = (self.closed.idle_ns - self.opened.idle_ns) / (self.closed.at_ns - self.opened.at_ns)
+        return min(1.0, max(0.0, 1 - waited))
+
+    @property
+    def cpu_ns(self) -> int:
+        """The CPU time that the generator used."""
+        return self.closed.cpu_ns - self.opened.cpu_ns
+
+    @property
+    def pauses(self) -> Pauses:
+        """When the machine did not run the generator."""
+        return {
+            "count": self.closed.pauses - self.opened.pauses,
+            "total_ns": self.closed.paused_ns - self.opened.paused_ns,
+            "max_ns": self.longest_pause_ns,
+        }
+
+    @property
+    def fairness(self) -> Fairness:
+        """How evenly the connections were served."""
+        return self.tally.fairness(self.connections)
 
 
 class Conductor:
@@ -67,12 +103,20 @@ class Conductor:
         self.users_connected = 0
         self.connect_time = Distribution()
         self.connect_errors: Counter[ErrorKind] = Counter()
+        self.on_second: Callable[[Second, Distribution], None] | None = None
 
-    def connected(self, took_ns: int) -> None:
-        """Count a user's connection."""
+    def all_connect_times(self) -> Distribution:
+        """Return how long all connections took: those of users, and under churn those of requests."""
+        times = Distribution()
+        times.merge(self.connect_time)
+        times.merge(self._recorder.life.connect_time)
+        return times
+
+    def connected(self, took_ns: int | None) -> None:
+        """Count a user's connection, or a user that connects as the load wants it."""
         self.users_seen += 1
         self.users_connected += 1
-        if self._engine.exchange.codec.ordered:  # else nobody was asked
+        if took_ns is not None and self._engine.exchange.codec.ordered:  # else nobody was asked
             self.connect_time.add(np.array([took_ns]))
 
     def connect_failed(self, kind: ErrorKind) -> None:
@@ -86,17 +130,19 @@ class Conductor:
         if self._options.window_s is None:
             return [self._run_until_stopped(self._options.loads[0])]
         self._gather()
-        measured = []
-        for index, load in enumerate(self._options.loads):
-            with _collector_resting():
-                self._start(load, index)
-                measured.append(self._measure(index, load))
+        measured: list[Measured] = []
+        for asked in self._options.loads:
+            for load in expand(asked, capacity_per_s(measured)):
+                index = len(measured)
+                with collector_resting():
+                    self._start(load, index)
+                    measured.append(self._measure(index, load))
         return measured
 
     def _run_until_stopped(self, load: Load) -> Measured:
         """Begin the load with the first user and not with the last, as users of Locust expect."""
         self._wait_until(lambda: self._all_users_seen() or bool(self._engine.exchange.live))
-        with _collector_resting():
+        with collector_resting():
             self._start(load, 0)
             self._gather()
             return self._measure(0, load)
@@ -104,11 +150,7 @@ class Conductor:
     def _gather(self) -> None:
         """Wait for all users, and tell how many connected."""
         self._wait_until(self._all_users_seen)
-        errors = {kind.value: count for kind, count in self.connect_errors.items()}
-        if not self.users_connected:
-            how = ", ".join(f"{kind} {count}" for kind, count in errors.items())
-            raise NoResultError(f"nothing connected to {self._options.target.url} ({how or 'no user was spawned'})")
-        self._announcer.say("connected", connections=self.users_connected, failed=sum(errors.values()), errors=errors)
+        say_connected(self._announcer, self._options.target.url, self.users_connected, self.connect_errors)
 
     def _all_users_seen(self) -> bool:
         return self.users_expected is not None and self.users_seen >= self.users_expected
@@ -129,45 +171,41 @@ class Conductor:
             raise StoppedError
 
     def _measure(self, index: int, load: Load) -> Measured:
-        now = clock()
-        opens_ns = now + max(int(self._options.warmup_s * NS_PER_S), AHEAD_NS)
-        closes_ns = FOREVER_NS if self._options.window_s is None else opens_ns + int(self._options.window_s * NS_PER_S)
+        opens_ns, closes_ns = when(self._options, clock())
+        say_window(self._announcer, index, load, opens_ns, closes_ns)
+        measured = self.measure(index, load, opens_ns, closes_ns)
+        require_answers(index, measured.tally, bool(self._engine.exchange.live), self._recorder.why_ended)
+        return measured
+
+    def measure(self, index: int, load: Load, opens_ns: int, closes_ns: int) -> Measured:
+        """Measure a window of a load that is going on, then let it fall silent."""
         tally = WindowTally(load, opens_ns, closes_ns, lossy=not self._engine.exchange.codec.ordered)
+        tally.on_second = self.on_second
         tally.errors.update(self.connect_errors)  # these connections are missing in every window
-        self._recorder.fold(now)
+        self._recorder.fold(clock())
         self._recorder.window = tally
-        self._announcer.say(
-            "window",
-            index=index,
-            load=str(load),
-            opens_monotonic_ns=opens_ns,
-            closes_monotonic_ns=None if closes_ns == FOREVER_NS else closes_ns,
-        )
         self._drive(opens_ns)
         tally.errors.update(self._recorder.ended)  # and those that ended before it opened are, too
         opened, self._engine.longest_pause_ns = self._engine.read_meter(), 0
         self._carry(index, tally)
         closed, longest_pause_ns = self._engine.read_meter(), self._engine.longest_pause_ns
         self._settle(index, tally)
-        if not tally.answered:
-            why = f"of {tally.due} that were due" if tally.due else "because no connection was left"
-            said = f"; {self._recorder.why_ended}" if self._recorder.why_ended else ""
-            raise NoResultError(
-                f"no request of window {index} ({load}) was answered, {why}{_named(tally.errors)}{said}"
-            )
         return Measured(tally, opened, closed, longest_pause_ns, frozenset(self._engine.exchange.numbers))
 
     def _carry(self, index: int, tally: WindowTally) -> None:
         """Drive until the window closes, telling of its seconds as they end."""
         collect_at_ns = clock() + COLLECT_EVERY_NS
         while (now := clock()) < tally.closes_ns:
-            self._engine.drive(tally.second_ends_ns())
+            # A window without an end may be given one, in which case it must be seen in time.
+            ends_ns = tally.second_ends_ns()
+            self._engine.drive(ends_ns if tally.closes_ns < FOREVER_NS else min(ends_ns, now + STEP_NS))
             if self._engine.halted:
                 if self._options.window_s is not None:
                     raise StoppedError
                 self._engine.halted = False
                 tally.closes_ns = clock()
-            self._tell_seconds(index, tally)
+            if clock() >= tally.second_ends_ns():
+                self._tell_seconds(index, tally)
             if now >= collect_at_ns:
                 gc.collect()
                 collect_at_ns = now + COLLECT_EVERY_NS
@@ -194,8 +232,59 @@ class Conductor:
             say_second(self._announcer, index, second)
 
 
+def when(options: Options, now_ns: int) -> tuple[int, int]:
+    """Return when a window opens whose load begins now, and when it closes (ns)."""
+    opens_ns = now_ns + max(int(options.warmup_s * NS_PER_S), AHEAD_NS)
+    return opens_ns, FOREVER_NS if options.window_s is None else opens_ns + int(options.window_s * NS_PER_S)
+
+
+def say_connected(announcer: Announcer, url: str, connected: int, errors: Mapping[ErrorKind, int]) -> None:
+    """Tell how many users connected; raises NoResultError when none did."""
+    failed = {kind.value: count for kind, count in errors.items()}
+    if not connected:
+        how = ", ".join(f"{kind} {count}" for kind, count in failed.items())
+        raise NoResultError(f"nothing connected to {url} ({how or 'no user was spawned'})")
+    announcer.say("connected", connections=connected, failed=sum(failed.values()), errors=failed)
+
+
+def say_window(announcer: Announcer, index: int, load: Load, opens_ns: int, closes_ns: int) -> None:
+    """Announce a window."""
+    announcer.say(
+        "window",
+        index=index,
+        load=str(load),
+        opens_monotonic_ns=opens_ns,
+        closes_monotonic_ns=None if closes_ns == FOREVER_NS else closes_ns,
+    )
+
+
+def require_answers(index: int, tally: WindowTally, any_lives: bool, said: str | None) -> None:
+    """Raise NoResultError where no request of a window was answered: what was due, how that failed, what was said."""
+    if tally.answered:
+        return
+    if tally.due:
+        why = f"of {tally.due} that were due"
+    elif any_lives:
+        why = "because every connection still waited for the answer to an earlier one"
+    else:
+        why = "because no connection was left"
+    counts = {kind.value: count for kind, count in sorted(tally.errors.items())}
+    if tally.lost:
+        counts["lost"] = tally.lost
+    figures = "".join(f", {kind} {count}" for kind, count in counts.items())
+    raise NoResultError(
+        f"no request of window {index} ({tally.load}) was answered, {why}{figures}{f'; {said}' if said else ''}"
+    )
+
+
+def capacity_per_s(measured: Iterable[Windowed]) -> float:
+    """Return the throughput of the closed window measured last, 0 where there was none."""
+    closed = [window.tally for window in measured if window.tally.load.kind == "closed"]
+    return closed[-1].responses * NS_PER_S / (closed[-1].closes_ns - closed[-1].opens_ns) if closed else 0.0
+
+
 @contextmanager
-def _collector_resting() -> Iterator[None]:
+def collector_resting() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -203,7 +292,3 @@ def _collector_resting() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def _named(errors: Counter[ErrorKind]) -> str:
-    return "".join(f", {kind.value} {count}" for kind, count in sorted(errors.items()))

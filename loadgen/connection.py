@@ -75,6 +75,7 @@ class Connection:
         "alive",
         "backlog",
         "fd",
+        "is_idle",
         "number",
         "retired",
         "unsent",
@@ -84,8 +85,9 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, fd: int, number: int, wire: ClientWire) -> None:
+    def __init__(self, fd: int, number: int, wire: ClientWire, *, is_idle: bool = False) -> None:
         self.fd = fd
+        self.is_idle = is_idle  # it is held, and carries nothing but one request when it comes
         self.number = number
         self.wire = wire
         self.alive = True

@@ -18,14 +18,17 @@ import gevent.monkey
 import gevent.socket
 
 from harness.schema import ErrorKind
+from loadgen.limits import ports_of_an_address
 
 # A full accept queue costs a client 1 s and then 3 s (the kernel's repetitions): more than that is no connection.
 CONNECT_TIMEOUT_S = 5.0
 # What the servers ask for too, of which the system may allow less: the usual default holds 256 small datagrams, fewer
 # than come while the generator is held up for a tenth of a second.
 RECV_BUFFER_BYTES = 4 << 20
+LOOPBACK_SOURCES = 1000
+_IP_BIND_ADDRESS_NO_PORT = 24
 
-_KINDS = {
+CONNECT_ERRORS = {
     errno.ECONNREFUSED: ErrorKind.REFUSED,
     errno.ECONNRESET: ErrorKind.RESET,
     errno.ETIMEDOUT: ErrorKind.TIMEOUT,
@@ -57,7 +60,35 @@ def resolve(host: str, port: int, socket_type: socket.SocketKind) -> Address:
     return Address(family, tuple(sockaddr))
 
 
-def dial(address: Address, socket_type: socket.SocketKind) -> tuple[int, int]:
+class Sources:
+    """Where connections come from: towards a loopback server many addresses in turn, else the system's choice.
+
+    An address has as many ports as `net.ipv4.ip_local_port_range` says; one that was closed is kept for a minute.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._host = str(address.sockaddr[0])
+        self.are_many = address.family == socket.AF_INET and self._host.startswith("127.")
+        self._turn = 0
+
+    def bind(self, made: socket.socket) -> None:
+        """Give a socket its source address, if it is not for the system to choose; the port is, when it connects."""
+        if self.are_many:
+            self._turn = (self._turn + 1) % LOOPBACK_SOURCES
+            made.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            made.bind((f"127.0.{self._turn // 250}.{self._turn % 250 + 1}", 0))
+
+    def why_exhausted(self) -> str:
+        """Return the sentence for when no port is left."""
+        ports = ports_of_an_address()
+        place = f"{LOOPBACK_SOURCES} loopback addresses" if self.are_many else "this address"
+        return (
+            f"no free port is left to connect to {self._host} from: {place} have {ports:,} each, and a closed one is "
+            "kept for a minute; widen net.ipv4.ip_local_port_range, or ask for a lower rate"
+        )
+
+
+def dial(address: Address, socket_type: socket.SocketKind, sources: Sources | None = None) -> tuple[int, int]:
     """Connect; returns the descriptor of the non-blocking socket and how long it took (ns). Raises DialError."""
     plain_socket = gevent.monkey.get_original("socket", "socket")
     try:
@@ -68,6 +99,8 @@ def dial(address: Address, socket_type: socket.SocketKind) -> tuple[int, int]:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     else:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECV_BUFFER_BYTES)
+    if sources is not None:
+        sources.bind(made)
     began_ns = clock()
     code = made.connect_ex(address.sockaddr)
     if code == errno.EINPROGRESS:
@@ -75,7 +108,7 @@ def dial(address: Address, socket_type: socket.SocketKind) -> tuple[int, int]:
     took_ns = clock() - began_ns
     if code:
         made.close()
-        raise DialError(_KINDS.get(code, ErrorKind.CONNECT), code)
+        raise DialError(CONNECT_ERRORS.get(code, ErrorKind.CONNECT), code)
     return made.detach(), took_ns
 
 

@@ -13,8 +13,9 @@ the hub and the fast path has its columns bound.
 How it sleeps, and what it learns from it. One alarm (timerfd) in the epoll is set to the next due time, the end of the
 slice or the next whole millisecond, whichever is first. An alarm that comes late is a *pause*: a moment in which the
 machine did not run the generator. Spinning, a gap between two clock readings with nothing but an empty poll in between
-is one, and in either way of waiting a gap between two replies of one batch. The process's own work (Locust's other
-greenlets) is no pause: what the CPU clock says was worked in that time is taken off.
+is one; in either way of waiting, a gap between two replies of one batch, while what is due is sent, or between two
+slices. The process's own work (Locust's other greenlets) is no pause: what the CPU clock says was worked meanwhile is
+taken off.
 
 Idle is the time waiting in the hub and the time in polls that returned nothing; the rest is busy.
 """
@@ -26,16 +27,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from time import monotonic_ns as clock
 from time import process_time_ns, thread_time_ns
+from typing import Any
 
 import gevent
 import gevent.monkey
 
 from harness.schema import ErrorKind
 from loadgen.alarm import Alarm
-from loadgen.connection import Connection
 from loadgen.exchange import Exchange
 from loadgen.fastpath import BATCH, exchange_until
 from loadgen.schedule import Schedule
+from loadgen.traffic import Traffic
 
 SLICE_NS = 5_000_000
 GRID_NS = 1_000_000
@@ -62,10 +64,10 @@ class Meter:
 class Engine:
     """Runs an exchange of requests in the greenlet that calls `drive`."""
 
-    def __init__(self, exchange: Exchange, spin: bool) -> None:
+    def __init__(self, exchange: Traffic, spin: bool) -> None:
         self.exchange = exchange
-        self.arrivals: list[Connection] = []
-        self.departures: list[Connection] = []
+        self.arrivals: list[Any] = []  # connections, or slots under churn
+        self.departures: list[Any] = []
         self.halted = False  # `drive` returns at once: the test is being stopped
         self.longest_pause_ns = 0
         self._spin = spin
@@ -122,12 +124,14 @@ class Engine:
             ends_ns = min(until_ns, now + SLICE_NS)
             if self._schedule is not None:
                 self._open_slice(self._schedule, ends_ns)
-            elif self.exchange.fast:
+            elif isinstance(self.exchange, Exchange) and self.exchange.fast:
                 exchange_until(self.exchange, ends_ns, self._idle, self._look_for_gaps, PAUSE_NS)
             else:
                 self._slice(ends_ns)
+            ended_ns, self._worked_ns = clock(), thread_time_ns()
             self._look_after()
             gevent.sleep(0)
+            self._take_for_pause(clock() - ended_ns)
 
     def _let_in_and_out(self) -> None:
         for connection in self.arrivals:
@@ -156,7 +160,9 @@ class Engine:
         while before < ends_ns:
             if self._due_ns[self._place] <= before:
                 self._send_due(schedule, before)
-                before = clock()
+                now = clock()
+                self._take_for_pause(now - before)
+                before = now
             after = self._receive(before)
             if after == before and self._due_ns[self._place] > before:
                 after = self._idle(before, min(ends_ns, self._due_ns[self._place]))
@@ -225,8 +231,13 @@ class Engine:
 
     def _woken_by_alarm(self, overshoot_ns: int) -> None:
         self._alarm_at_ns = 0  # it has gone off: the same time would have to be set again
-        if overshoot_ns > PAUSE_NS:
-            lost_ns = overshoot_ns - (thread_time_ns() - self._worked_ns)
+        self._take_for_pause(overshoot_ns)
+
+    def _take_for_pause(self, gap_ns: int) -> None:
+        """Count a gap as a pause, less what the thread has worked since its CPU clock was last read."""
+        if gap_ns > PAUSE_NS:
+            worked_ns, self._worked_ns = self._worked_ns, thread_time_ns()
+            lost_ns = gap_ns - (self._worked_ns - worked_ns)
             if lost_ns > PAUSE_NS:
                 self._paused(lost_ns)
 

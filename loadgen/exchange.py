@@ -57,21 +57,28 @@ class Exchange:
 
     # Connections come and go.
 
-    def introduce(self, fd: int) -> Connection:
+    def introduce(self, fd: int, *, is_idle: bool = False) -> Connection:
         """Return the connection that a connected, non-blocking socket's descriptor will be once it is adopted."""
-        connection = Connection(fd, self._next_number, self.codec.connection(self._next_number))
+        wire = self.codec.connection(self._next_number)
+        connection = Connection(fd, self._next_number, wire, is_idle=is_idle)
         self._next_number += 1
         return connection
 
     def adopt(self, connection: Connection) -> None:
-        """Take a connection in; under closed load its first requests go out at once."""
+        """Take a connection in; under closed load its first requests go out at once.
+
+        An idle one sends a single request, which shows that it is served and makes a peer of it over UDP.
+        """
         fd = connection.fd
         self.lanes.assign(fd, connection.wire)
         self.recorder.introduce(fd, connection.number)
         self._connections[fd] = connection
+        self.epoll.register(fd, select.EPOLLIN)
+        if connection.is_idle:
+            self.send(connection)
+            return
         self.numbers.add(connection.number)
         self.live.append(connection)
-        self.epoll.register(fd, select.EPOLLIN)
         self._refill(connection)
 
     def retire(self, connection: Connection) -> None:
@@ -79,7 +86,7 @@ class Exchange:
         self.numbers.discard(connection.number)
         if connection.alive and not connection.retired:
             connection.retired = True
-            self.live.remove(connection)
+            self._send_no_more_on(connection)
             self._take_over(connection)
             connection.backlog.clear()
             self._close_when_done(connection)
@@ -106,7 +113,7 @@ class Exchange:
         now = clock()
         self.recorder.connection_ended(kind, connection.wire.broken)
         if not connection.retired:
-            self.live.remove(connection)
+            self._send_no_more_on(connection)
         if not connection.waiting and not connection.backlog and not connection.retired:
             self.recorder.stray(kind, now)
         for request in connection.waiting:
@@ -114,6 +121,10 @@ class Exchange:
         for due_ns in connection.backlog:
             self.recorder.never_sent(kind, due_ns, connection.number, now)
         self._close(connection)
+
+    def _send_no_more_on(self, connection: Connection) -> None:
+        if not connection.is_idle:
+            self.live.remove(connection)
 
     # Sending.
 
@@ -125,7 +136,7 @@ class Exchange:
     def start_closed(self, pipeline: int) -> None:
         """Keep `pipeline` requests outstanding on every connection from now on."""
         self.refill = pipeline
-        self.fast = pipeline == 1 and self.codec.reply_bytes <= FAST_REPLY_BYTES
+        self.fast = pipeline == 1 and self.codec.uniform and self.codec.reply_bytes <= FAST_REPLY_BYTES
         for connection in list(self.live):
             self._refill(connection)
 
@@ -154,7 +165,7 @@ class Exchange:
         if not written:
             return False
         alone = not (connection.waiting or connection.backlog or connection.wire.partial)
-        if self.fast and alone and written == len(request):
+        if self.fast and alone and written == len(request) and not connection.is_idle:
             self.lanes.expected[fd] = self.lanes.reply_head[fd] + self.codec.tail(counter)
             self.lanes.sent_ns[fd] = now
         else:
@@ -164,7 +175,7 @@ class Exchange:
         return True
 
     def _refill(self, connection: Connection) -> None:
-        if connection.alive and not connection.retired:
+        if connection.alive and not connection.retired and not connection.is_idle:
             outstanding = len(connection.waiting) + len(connection.backlog)
             for _ in range(self.refill - outstanding):
                 self.send(connection)
@@ -273,7 +284,7 @@ class Exchange:
             if verdict is Verdict.DUPLICATE:
                 recorder.duplicate(now)
             if verdict is Verdict.STRAY or ordered:
-                recorder.stray(ErrorKind.CORRUPT, now)
+                recorder.unasked(now)
 
     # Time.
 

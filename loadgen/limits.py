@@ -38,6 +38,26 @@ def provide_descriptors(connections: int) -> None:
         )
 
 
+def provide_ports(host: str, connections: int) -> None:
+    """Check that the system has ports enough for connections to one address, where they come from one address too.
+
+    Towards this machine's loopback they come from many (`loadgen.dial.Sources`). Raises LimitError with how many there
+    are and how to get more.
+    """
+    ports = ports_of_an_address()
+    if connections > ports and not host.startswith("127.") and host != "localhost":
+        raise LimitError(
+            f"{connections} connections to {host} need as many ports and an address has {ports}: widen the range "
+            "(`sysctl -w net.ipv4.ip_local_port_range='1024 65535'`), use workers on other hosts, or ask for fewer"
+        )
+
+
+def ports_of_an_address() -> int:
+    """Return how many ports the system hands out to connections from one address."""
+    least, most = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    return int(most) - int(least) + 1
+
+
 def pin(cpus: tuple[int, ...]) -> None:
     """Let every thread of the process run on these CPUs only; raises LimitError when they can't be had."""
     try:

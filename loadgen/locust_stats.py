@@ -29,7 +29,7 @@ NS_PER_MS = 1e6
 class Feeder:
     """Passes on what happened since it last did. `bucket` is Locust's rounding of milliseconds."""
 
-    def __init__(self, life: Life, method: str, payload_bytes: int, bucket: Callable[[float], float]) -> None:
+    def __init__(self, life: Life, method: str, payload_bytes: float, bucket: Callable[[float], float]) -> None:
         self._life = life
         self._method = method
         self._payload_bytes = payload_bytes
@@ -60,7 +60,7 @@ class Feeder:
         entry.last_request_timestamp = now
         entry.num_requests = answered + failed
         entry.num_none_requests = failed
-        entry.total_content_length = answered * self._payload_bytes
+        entry.total_content_length = round(answered * self._payload_bytes)
         entry.num_reqs_per_sec[int(now)] += failed
         offset_s = now - time.monotonic()
         for second, count in self._life.answered_per_s.items():

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.schema import Load
-from loadgen.wire import most_payload_bytes, transports
+from harness.schema import Load, require_capacity
+from loadgen.payload import Share, parse_payload
+from loadgen.wire import MAX_CONNECTION_NUMBER, most_payload_bytes, transports
 
 # What `python -m loadgen` is called towards Locust's parser: its command line is complete, so that configuration files
 # of Locust's that happen to lie about must not add to it (see the Locust file).
@@ -99,17 +100,29 @@ class Option:
     locust_default: Any = None
 
 
+_IDLE = {"metavar": "N", "default": 0}
 # In the order in which --help shows them.
 OPTIONS = (
     Option(
         "load",
         "closed (every connection keeps --pipeline requests outstanding), open:RATE or open:RATE:constant (requests/s "
-        "in total, Poisson unless constant); repeat it for one window each (default: closed)",
+        "in total, Poisson unless constant), or sweep:N (N windows of open load at even parts of the throughput of the "
+        "closed window before); repeat it for one window each (default: closed)",
         {"action": "append", "metavar": "LOAD"},
     ),
     Option("warmup", "seconds of the same load before each window (default: 1)", {"metavar": "S", "default": 1.0}),
     Option("window", "seconds a window lasts (default: 5)", {"metavar": "S", "default": DEFAULT_WINDOW_S}),
-    Option("payload", "payload of a request in bytes (default: 64)", {"metavar": "BYTES", "default": "64"}),
+    Option(
+        "payload",
+        "payload of a request in bytes, or a mix of sizes with their parts, such as 64:0.9,4096:0.1 (default: 64)",
+        {"metavar": "BYTES", "default": "64"},
+    ),
+    Option(
+        "mode",
+        "persistent: connections stay open; churn: each request makes a connection and closes it (default: persistent)",
+        {"choices": ["persistent", "churn"], "default": "persistent"},
+    ),
+    Option("idle", "connections that are held beside the active ones and send nothing (default: 0)", _IDLE),
     Option(
         "pipeline", "requests outstanding on a connection, closed load (default: 1)", {"metavar": "N", "default": 1}
     ),
@@ -162,6 +175,9 @@ class Options:
     warmup_s: float
     window_s: float | None
     payload: str
+    shares: tuple[Share, ...]
+    mode: str
+    idle: int
     pipeline: int
     timeout_s: float
     spin: bool
@@ -170,20 +186,24 @@ class Options:
     record: Path | None
 
     @property
-    def payload_bytes(self) -> int:
-        """The payload of every request."""
-        return int(self.payload)
+    def mean_payload_bytes(self) -> float:
+        """The payload of a request on average."""
+        return sum(share.size_bytes * share.part for share in self.shares)
 
     @classmethod
     def read(cls, url: str, values: Any, record: str) -> Options:
         """Check parsed values (of either front end) and freeze them; raises UsageError with a sentence."""
         target = Target.parse(url)
+        payload, shares = _payload(str(values.payload), target.transport)
         options = cls(
             target=target,
             loads=_loads(values.load),
             warmup_s=_number("warmup", 0, 3600)(values.warmup),
             window_s=None if values.window in (None, "") else _number("window", 0.05, 86_400)(values.window),
-            payload=str(int(_number("payload", 0, most_payload_bytes(target.transport), whole=True)(values.payload))),
+            payload=payload,
+            shares=shares,
+            mode=values.mode,
+            idle=int(_number("idle", 0, MAX_CONNECTION_NUMBER, whole=True)(values.idle)),
             pipeline=int(_number("pipeline", 1, MAX_PIPELINE, whole=True)(values.pipeline)),
             timeout_s=_number("timeout", 0.001, 3600)(values.timeout),
             spin=bool(values.spin),
@@ -191,15 +211,39 @@ class Options:
             cpus=parse_cpus(values.cpus) if values.cpus else (),
             record=_record(record),
         )
+        if options.mode == "churn":
+            _check_churn(options)
         if options.window_s is None and len(options.loads) > 1:
             raise UsageError("several loads need --window: without it the one window lasts until the test is stopped")
         return options
 
 
+def _payload(text: str, transport: str) -> tuple[str, tuple[Share, ...]]:
+    most_bytes = most_payload_bytes(transport)
+    try:
+        shares = parse_payload(text)
+    except ValueError as error:
+        raise UsageError(f"--payload {text}: {error}") from error
+    if max(share.size_bytes for share in shares) > most_bytes:
+        raise UsageError(f"--payload {text}: over {transport} a payload has at most {most_bytes:,} bytes")
+    return text, shares
+
+
+def _check_churn(options: Options) -> None:
+    if options.target.transport == "udp":
+        raise UsageError("--mode churn has no meaning over udp: there are no connections to make")
+    if options.pipeline != 1:
+        raise UsageError("--mode churn sends one request on a connection: leave out --pipeline")
+    if options.idle:
+        raise UsageError("--idle connections stay open: they go with --mode persistent")
+
+
 def _loads(value: Any) -> tuple[Load, ...]:
     texts = [text for text in value.split(",") if text] if isinstance(value, str) else list(value or [])
     try:
-        return tuple(Load.parse(text) for text in texts or ["closed"])
+        loads = tuple(Load.parse(text) for text in texts or ["closed"])
+        require_capacity(loads)
+        return loads
     except ValueError as error:
         raise UsageError(str(error)) from error
 

@@ -7,9 +7,10 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
-from harness.schema import LOAD_SCHEMA, LoadRecord, LoadWindow
-from loadgen.conductor import Measured
+from harness.schema import LOAD_SCHEMA, Fairness, Generator, LoadRecord, LoadWindow, Pauses, WorkerProcess
+from loadgen.conductor import Windowed
 from loadgen.dial import CONNECT_TIMEOUT_S
 from loadgen.doubts import doubts
 from loadgen.histogram import Distribution
@@ -17,9 +18,33 @@ from loadgen.options import Options
 from loadgen.tally import NS_PER_S
 
 
-def window_record(measured: Measured, timeout_s: float, reply_bytes: int) -> LoadWindow:
+class Result(Windowed, Protocol):
+    """What a window's record is made of: of one process (`Measured`) or of several (`loadgen.merge.Merged`)."""
+
+    @property
+    def busy_fraction(self) -> float:
+        """The part of the time in which the generator did not wait; of several processes, the busiest one's."""
+        ...
+
+    @property
+    def cpu_ns(self) -> int:
+        """The CPU time used."""
+        ...
+
+    @property
+    def pauses(self) -> Pauses:
+        """When the machine did not run the generator."""
+        ...
+
+    @property
+    def fairness(self) -> Fairness:
+        """How evenly the connections were served."""
+        ...
+
+
+def window_record(measured: Result, timeout_s: float) -> LoadWindow:
     """Return a window as stored. `bytes_per_s` counts whole replies as they are on the wire."""
-    tally, opened, closed = measured.tally, measured.opened, measured.closed
+    tally = measured.tally
     window_ns = tally.closes_ns - tally.opens_ns
     service = tally.service if tally.load.kind == "open" else tally.response
     lateness = tally.lateness if tally.load.kind == "open" else None
@@ -38,7 +63,8 @@ def window_record(measured: Measured, timeout_s: float, reply_bytes: int) -> Loa
         "unanswered": tally.unanswered,
         "achieved": tally.answered_in_time / tally.due if tally.due else None,
         "throughput_per_s": tally.responses * NS_PER_S / window_ns,
-        "bytes_per_s": tally.responses * reply_bytes * NS_PER_S / window_ns,
+        "bytes_per_s": tally.received_bytes * NS_PER_S / window_ns,
+        "connect_time_ns": tally.connect_time.summary(0, timeout_s) if tally.connect_time.count else None,
         "errors": {kind.value: count for kind, count in sorted(tally.errors.items())},
         "lost": tally.lost,
         "duplicates": tally.duplicates,
@@ -49,46 +75,59 @@ def window_record(measured: Measured, timeout_s: float, reply_bytes: int) -> Loa
         "send_lateness_ns": None if lateness is None else lateness.summary(tally.unsent, timeout_s),
         "histograms": histograms,
         "per_second": tally.seconds,
-        "fairness": tally.fairness(measured.connections),
-        "busy_fraction": min(1.0, max(0.0, 1 - (closed.idle_ns - opened.idle_ns) / (closed.at_ns - opened.at_ns))),
-        "cpu_s": (closed.cpu_ns - opened.cpu_ns) / NS_PER_S,
-        "pauses": {
-            "count": closed.pauses - opened.pauses,
-            "total_ns": closed.paused_ns - opened.paused_ns,
-            "max_ns": measured.longest_pause_ns,
-        },
+        "fairness": measured.fairness,
+        "busy_fraction": measured.busy_fraction,
+        "cpu_s": measured.cpu_ns / NS_PER_S,
+        "pauses": measured.pauses,
         "warnings": [],
     }
+    if (sweep := tally.load.sweep) is not None:
+        record["sweep"] = sweep
     record["warnings"] = doubts(record)
     return record
 
 
 def load_record(
-    options: Options, connections: int, connect_time: Distribution, requests_total: int, windows: list[LoadWindow]
+    options: Options,
+    connections: int,
+    connect_time: Distribution,
+    requests_total: int,
+    windows: list[LoadWindow],
+    *,
+    workers: list[WorkerProcess] | None = None,
 ) -> LoadRecord:
-    """Return the record of a whole run."""
+    """Return the record of a whole run, by this process or by `workers`."""
     return {
         "schema": LOAD_SCHEMA,
         "target": options.target.url,
         "transport": options.target.transport,
-        "connections": connections,
-        "mode": "persistent",
+        "connections": connections - options.idle,
+        "idle": options.idle,
+        "mode": options.mode,
         "pipeline": options.pipeline,
         "payload": options.payload,
         "timeout_s": options.timeout_s,
         "seed": options.seed,
         "spin": options.spin,
         "requests_total": requests_total,
-        "generator": {
-            "processes": 1,
-            "cpus": sorted(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            "locust": version("locust"),
-        },
+        "generator": _generator(workers),
         "connect_time_ns": connect_time.summary(0, CONNECT_TIMEOUT_S),
         "handshake_time_ns": None,
         "windows": windows,
     }
+
+
+def _generator(workers: list[WorkerProcess] | None) -> Generator:
+    cpus = os.sched_getaffinity(0) if workers is None else {cpu for worker in workers for cpu in worker["cpus"]}
+    generator: Generator = {
+        "processes": 1 if workers is None else len(workers),
+        "cpus": sorted(cpus),
+        "python": platform.python_version(),
+        "locust": version("locust"),
+    }
+    if workers is not None:
+        generator["workers"] = workers
+    return generator
 
 
 def write_record(record: LoadRecord, path: Path) -> None:

@@ -6,7 +6,8 @@ would take twenty times as long. A fold runs when that many have come, or after 
 bounded in a window of any length.
 
 Three columns are always there: when the reply was received, when its request was sent, on which descriptor. The due
-time is a fourth one, under open load only; under closed load a request is due when it is sent. Everything else
+time is a fourth one, under open load only; under closed load a request is due when it is sent. The reply's length is
+one where replies differ in it; when a connection was made, and how long that took, are two under churn. Everything else
 (response and service time, lateness, membership of a window, replies a second and a connection) follows from them.
 
 Replies that came after the time-out are sorted out here as well: the engine looks for overdue requests only every few
@@ -23,6 +24,7 @@ from harness.schema import ErrorKind
 from loadgen.connection import Request
 from loadgen.histogram import Distribution, Ints
 from loadgen.tally import Life, WindowTally
+from loadgen.wire import ClientCodec
 
 FOLD_AT = 8192
 FOLD_EVERY_NS = 500_000_000  # each time delays whatever is due just then
@@ -31,20 +33,25 @@ FOLD_EVERY_NS = 500_000_000  # each time delays whatever is due just then
 class Columns:
     """The raw times of answered requests since the last fold, in the order of their replies."""
 
-    __slots__ = ("descriptors", "due", "received", "sent")
+    __slots__ = ("connect_ns", "connected", "descriptors", "due", "received", "sent", "sizes")
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self.sent: list[int] = []
         self.due: list[int] = []  # empty under closed load
         self.descriptors: list[int] = []
+        self.sizes: list[int] = []  # bytes; empty where all replies are equal
+        self.connected: list[int] = []  # when a connection was made, and in the next column how long it took
+        self.connect_ns: list[int] = []
 
 
 class Recorder:
     """Counts what the engine reports, for the life of the run and for the window at hand."""
 
-    def __init__(self, timeout_ns: int) -> None:
+    def __init__(self, timeout_ns: int, codec: ClientCodec | None = None) -> None:
         self._timeout_ns = timeout_ns
+        self._reply_bytes = codec.reply_bytes if codec is not None else 0
+        self._size_of = None if codec is None or codec.uniform else codec.reply_bytes_of
         self._fold_at_ns = 0
         self._numbers: Ints = np.full(256, -1, dtype=np.int64)  # the connection's number, by descriptor
         self.columns = Columns()
@@ -68,6 +75,13 @@ class Recorder:
         if is_open:
             columns.due.append(request[1])
         columns.descriptors.append(descriptor)
+        if self._size_of is not None:
+            columns.sizes.append(self._size_of(request[0]))
+
+    def connect_took(self, now_ns: int, took_ns: int) -> None:
+        """Record a connection that was made while the load runs."""
+        self.columns.connected.append(now_ns)
+        self.columns.connect_ns.append(took_ns)
 
     def failed(self, kind: ErrorKind, request: Request, number: int, now_ns: int) -> None:
         """Record a request that was sent and came to nothing."""
@@ -85,15 +99,26 @@ class Recorder:
             self.window.see_error(now_ns)
 
     def stray(self, kind: ErrorKind, now_ns: int) -> None:
-        """Record an error that belongs to no request: a connection that ended idle, a message nobody waits for."""
+        """Record an error that belongs to no request: a connection that ended idle, or could not be made."""
         self.life.failures[kind] += 1
         if self.window is not None and self.window.holds(now_ns):
             self.window.errors[kind] += 1
             self.window.see_error(now_ns)
 
+    def unasked(self, now_ns: int) -> None:
+        """Record a wrong message that is no request's reply: it counts as long as late and doubled replies do."""
+        self.life.failures[ErrorKind.CORRUPT] += 1
+        if self.window is not None and now_ns >= self.window.opens_ns:
+            self.window.errors[ErrorKind.CORRUPT] += 1
+            self.window.see_error(now_ns)
+
     def connection_ended(self, kind: ErrorKind, because: str | None) -> None:
         """Record that a connection is gone for good: it is missing in every window that opens from now on."""
         self.ended[kind] += 1
+        self.why_ended = self.why_ended or because
+
+    def explain(self, because: str) -> None:
+        """Keep what was said about the first failure that had something to say."""
         self.why_ended = self.why_ended or because
 
     def due_to_fold(self, now_ns: int) -> bool:
@@ -104,6 +129,8 @@ class Recorder:
         """Work the columns into the counts, and start new ones."""
         self._fold_at_ns = now_ns + FOLD_EVERY_NS
         columns, self.columns = self.columns, Columns()
+        if columns.connected:
+            self._fold_connects(_array(columns.connected), _array(columns.connect_ns))
         if columns.received:
             self._fold_answers(columns)
         if self.window is not None:
@@ -113,16 +140,25 @@ class Recorder:
         received, sent = _array(columns.received), _array(columns.sent)
         due = _array(columns.due) if columns.due else sent
         numbers = self._numbers[_array(columns.descriptors)]
+        sizes = _array(columns.sizes) if columns.sizes else np.full(received.size, self._reply_bytes)
         overdue = received - due > self._timeout_ns
         if overdue.any():
             self._sort_out(received[overdue], sent[overdue], due[overdue], numbers[overdue])
             in_time = ~overdue
             received, sent, due, numbers = received[in_time], sent[in_time], due[in_time], numbers[in_time]
+            sizes = sizes[in_time]
         response = Distribution()
         response.add(received - due)
         self.life.add(received, response)
         if self.window is not None:
             self.window.add(received, sent, due, numbers, response)
+            self.window.add_bytes(received, sizes)
+
+    def _fold_connects(self, connected: Ints, took: Ints) -> None:
+        self.life.connect_time.add(took)
+        if self.window is not None:
+            inside = (connected >= self.window.opens_ns) & (connected < self.window.closes_ns)
+            self.window.connect_time.add(took[inside])
 
     def _sort_out(self, received: Ints, sent: Ints, due: Ints, numbers: Ints) -> None:
         rows = zip(received.tolist(), sent.tolist(), due.tolist(), numbers.tolist(), strict=True)

@@ -1,85 +1,82 @@
-"""One test: the engine and its conductor, as Locust's users and events meet them.
+"""One test in a process that carries load: the engine and its conductor, as Locust's users and events meet them.
 
 A session is made when a test starts, in the process that will carry it (nothing of it exists at import, a fork would
 share it), and is over when its conductor is. Locust decides when a test begins, who spawns and when it is stopped;
-the session decides what is measured. It ends the test itself when it measured the windows it was asked for, or when
-there is no point in going on. What it finds goes to a file, to stdout, and into Locust's own statistics.
+the session decides what is measured. What it finds goes to a file, to stdout, and into Locust's own statistics; that of
+a worker goes to its master.
 
 This module knows Locust's objects only by what it is handed: it does not import Locust.
 """
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gevent
-import gevent.event
 
-from loadgen.announce import Announcer, JsonLines, Silence, UnheardError
-from loadgen.conductor import Conductor, Measured, NoResultError, StoppedError
+from loadgen.announce import Announcer, JsonLines, Silence
+from loadgen.churn import Slot
+from loadgen.conductor import Conductor
 from loadgen.connection import Connection
-from loadgen.dial import DialError, dial, resolve
+from loadgen.course import Course, publish
+from loadgen.dial import DialError, resolve
 from loadgen.engine import Engine, make_epoll
-from loadgen.exchange import Exchange
 from loadgen.locust_stats import Feeder
-from loadgen.options import PROGRAM, Options
-from loadgen.record import load_record, window_record, write_record
-from loadgen.recorder import Recorder
-from loadgen.summary import print_summary
-from loadgen.tally import NS_PER_S
-from loadgen.wire import make_codec
+from loadgen.merge import pack
+from loadgen.messages import KIND, Failed, Finished, Greeting, Message, encode
+from loadgen.options import Options
+from loadgen.record import load_record, window_record
+from loadgen.traffic import Door, make_traffic
+from loadgen.wire import socket_type_of
+from loadgen.worker import Worker
 
 FEED_EVERY_S = 0.5
-EXIT_NO_RESULT = 3
+EXIT_ENDED = 1
 
 
-class Session:
-    """A test that is going on; `over` is set when it is not any more.
+class Session(Course):
+    """A test that this process carries alone.
 
     Raises OSError with a sentence when the target has no address, or the system nothing to make an engine of.
     """
 
-    def __init__(self, environment: Any, options: Options, bucket: Callable[[float], float], is_worker: bool) -> None:
-        payload = random.Random(options.seed).randbytes(options.payload_bytes)
-        codec = make_codec(options.target.transport, payload)
-        timeout_ns = int(options.timeout_s * NS_PER_S)
-        recorder = Recorder(timeout_ns)
-        announcer: Announcer = JsonLines(sys.stdout) if options.record is not None else Silence()
-        self.over = gevent.event.Event()
-        self._environment = environment
-        self._options = options
-        self._is_worker = is_worker
-        self._ended_by_locust = False
+    def __init__(self, environment: Any, options: Options, bucket: Callable[[float], float]) -> None:
+        super().__init__(environment, options)
+        address = resolve(options.target.host, options.target.port, socket_type_of(options.target.transport))
+        traffic = make_traffic(options, address, make_epoll())
+        recorder, codec = traffic.recorder, traffic.codec
         self._recorder = recorder
-        self._socket_type = codec.socket_type
-        self._address = resolve(options.target.host, options.target.port, codec.socket_type)
-        self._engine = Engine(Exchange(codec, recorder, timeout_ns, make_epoll()), options.spin)
-        self._conductor = Conductor(self._engine, options, announcer)
-        self._announcer = announcer
-        self._feeder = Feeder(recorder.life, codec.transport.upper(), options.payload_bytes, bucket)
-        self._greenlet = gevent.spawn(self._run)
-        self._greenlet.link_exception(self._crashed)
-        if not is_worker:
-            gevent.spawn(self._feed_now_and_then)
+        self._door = Door(traffic, address, options.idle)
+        self._engine = Engine(traffic, options.spin)
+        self._conductor = self._make_conductor()
+        self._feeder = Feeder(recorder.life, codec.transport.upper(), options.mean_payload_bytes, bucket)
+
+    def _make_conductor(self) -> Conductor:
+        self._announcer: Announcer = JsonLines(sys.stdout) if self._options.record is not None else Silence()
+        return Conductor(self._engine, self._options, self._announcer)
+
+    def begin(self) -> None:
+        """Start the greenlets."""
+        super().begin()
+        gevent.spawn(self._feed_now_and_then)
 
     # Users.
 
-    def enter(self) -> Connection | None:
-        """Connect a user; returns None when that failed (it is counted)."""
+    def enter(self) -> Connection | Slot | None:
+        """Connect a user, or give it a slot under churn; returns None when that failed (it is counted)."""
         try:
-            fd, took_ns = dial(self._address, self._socket_type)
+            member, took_ns = self._door.enter()
         except DialError as error:
             self._conductor.connect_failed(error.kind)
             return None
-        connection = self._engine.exchange.introduce(fd)
         self._conductor.connected(took_ns)
-        self._engine.arrivals.append(connection)
-        return connection
+        self._engine.arrivals.append(member)
+        return member
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Connection | Slot) -> None:
         """Let a user's connection go, once what it still waits for has come."""
         if not self.over.is_set():
             self._engine.departures.append(connection)
@@ -89,22 +86,7 @@ class Session:
         if self._conductor.users_expected is None:
             self._conductor.users_expected = users
 
-    # The end.
-
-    def stop(self) -> None:
-        """End the test because Locust stops it; waits for what is still outstanding, a time-out at most."""
-        if not self._greenlet.ready():
-            self._ended_by_locust = True
-            self._engine.halted = True
-            self._greenlet.join()
-
-    def interrupt(self, exit_code: int) -> None:
-        """End the test because of a signal. Windows that were asked for and are not done leave no record."""
-        if self._options.window_s is None:
-            self.stop()
-        elif not self._greenlet.ready():
-            self._environment.process_exit_code = exit_code
-            self._greenlet.kill()
+    # The course of the test.
 
     def feed(self) -> None:
         """Pass on to Locust's statistics what is new."""
@@ -114,62 +96,88 @@ class Session:
         while not self.over.wait(FEED_EVERY_S):
             self.feed()
 
-    def _run(self) -> None:
-        try:
-            self._conclude(self._conductor.run())
-        except (NoResultError, UnheardError) as error:
-            self._no_result(str(error))
-        except StoppedError:
-            self._stopped_early()
-        finally:
-            self._engine.close()
-            self.feed()
-            self.over.set()
-        if not self._ended_by_locust and not self._is_worker:
-            gevent.spawn(end_test, self._environment)
-
-    def _conclude(self, measured: list[Measured]) -> None:
+    def _carry_out(self) -> None:
         options, conductor = self._options, self._conductor
-        if self._is_worker:
-            return
-        reply_bytes = self._engine.exchange.codec.reply_bytes
-        windows = [window_record(window, options.timeout_s, reply_bytes) for window in measured]
+        measured = conductor.run()
+        windows = [window_record(window, options.timeout_s) for window in measured]
         requests_total = self._recorder.life.requests_total
-        record = load_record(options, conductor.users_seen, conductor.connect_time, requests_total, windows)
-        if options.record is None:
-            try:
-                print_summary(record, sys.stdout)
-                sys.stdout.flush()
-            except OSError as error:
-                raise NoResultError(f"can not write the summary to stdout: {error.strerror or error}") from error
-            return
-        try:
-            write_record(record, options.record)
-        except OSError as error:
-            raise NoResultError(f"can not write the record to {options.record}: {error.strerror or error}") from error
-        self._announcer.say("done", record=str(options.record), requests_total=requests_total)
+        record = load_record(options, conductor.users_seen, conductor.all_connect_times(), requests_total, windows)
+        publish(record, options, self._announcer)
+
+    def _halt(self) -> None:
+        self._engine.halted = True
+
+    def _clean_up(self) -> None:
+        self._engine.close()
+        self.feed()
 
     def _stopped_early(self) -> None:
+        self._settle_early()
+        super()._stopped_early()
+
+    def _settle_early(self) -> None:
+        """Let what is outstanding come in, where the test is one that Locust ends."""
         if self._options.window_s is None:
             self._engine.halted = False
             self._conductor.fall_silent()
-        if not self._is_worker:
-            self._no_result("the test was stopped before its windows were measured, so there is no record")
+
+
+class WorkerSession(Session):
+    """The part of a test that this process carries for a master: what it finds goes there, its failures too."""
+
+    _worker: Worker
+
+    def __init__(
+        self, environment: Any, options: Options, bucket: Callable[[float], float], greeting: Greeting
+    ) -> None:
+        self._greeting = greeting
+        idle, rest = divmod(options.idle, greeting.workers)
+        super().__init__(environment, replace(options, idle=idle + (greeting.place < rest)), bucket)
+
+    def _make_conductor(self) -> Conductor:
+        self._worker = Worker(self._engine, self._options, self._greeting, self._send)
+        return self._worker
+
+    def begin(self) -> None:
+        """Start the greenlet; Locust asks for its statistics before it sends them, and reads them at no other time."""
+        Course.begin(self)
+
+    def hear(self, sender: str, message: Message) -> None:
+        """Take a message of the master."""
+        self._worker.hear(message)
+
+    def _halt(self) -> None:
+        self._worker.finish()  # a window without a length ends well, and then there must be no waiting for orders
+        super()._halt()
+
+    def interrupt(self, exit_code: int) -> None:
+        """End this part because of a signal; 1, because Locust's master complains of all codes above it."""
+        super().interrupt(EXIT_ENDED)
+
+    def _carry_out(self) -> None:
+        self._worker.run()
+
+    def _stopped_early(self) -> None:
+        self._settle_early()
 
     def _no_result(self, sentence: str) -> None:
-        print(f"{PROGRAM}: {sentence}", file=sys.stderr)
-        if not self._is_worker:
-            self._environment.process_exit_code = EXIT_NO_RESULT
+        self._send(Failed(sentence))
 
     def _crashed(self, _greenlet: gevent.Greenlet) -> None:
-        # gevent has printed the traceback: this is a mistake in the program, and nobody would end the test otherwise.
-        self._environment.process_exit_code = 1
-        gevent.spawn(end_test, self._environment)
+        self._send(Failed("there is a mistake in the program, its traceback stands above"))
+
+    def _concluded(self) -> None:
+        """Send Locust its last statistics, then the last word: when the master has that, it has the statistics too."""
+        data: dict[str, Any] = {}
+        runner = self._environment.runner
+        self._environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
+        runner.send_message("stats", data)
+        self._send(Finished(self._recorder.life.requests_total, pack(self._conductor.all_connect_times())))
+
+    def _send(self, message: Message) -> None:
+        tell_master(self._environment, message)
 
 
-def end_test(environment: Any) -> None:
-    """Stop the test; without a web interface that ends Locust."""
-    if environment.parsed_options.headless:
-        environment.runner.quit()
-    else:
-        environment.runner.stop()
+def tell_master(environment: Any, message: Message) -> None:
+    """Send a message to the master of this worker."""
+    environment.runner.send_message(KIND, encode(message))

@@ -28,11 +28,14 @@ def print_summary(record: LoadRecord, stream: TextIO) -> None:
 
 
 def _connections(record: LoadRecord) -> str:
-    connect, asked_for = record["connect_time_ns"], record["connections"]
-    if not connect["count"]:  # over UDP nothing is connected but the generator's own sockets
-        return f"{asked_for} sockets"
+    connect, asked_for, idle = record["connect_time_ns"], record["connections"], record.get("idle", 0)
     times = f"connect time p50 {duration(connect['p50'])}, max {duration(connect['max'])}"
-    return f"{connect['count']} of {asked_for} connections ({times})"
+    if record["mode"] == "churn":
+        return f"{asked_for} at a time of {connect['count']:,} connections with one request each ({times})"
+    held = f", {idle} of them idle" if idle else ""
+    if not connect["count"]:  # over UDP nothing is connected but the generator's own sockets
+        return f"{asked_for + idle} sockets{held}"
+    return f"{connect['count']} of {asked_for + idle} connections{held} ({times})"
 
 
 def _print_window(console: Console, window: LoadWindow, timeout_s: float) -> None:

@@ -11,7 +11,8 @@ A failure of a connection counts once for each request that was waiting on it; o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,11 +45,21 @@ class ByConnection:
         return found
 
 
+@dataclass(frozen=True)
+class ConnectionCounts:
+    """An entry a connection: replies inside the window, requests of the window that were answered or failed."""
+
+    replies: Ints
+    answered: Ints
+    failed: Ints
+
+
 class Life:
     """All requests of a run, warm-ups included: what Locust's own statistics are fed from."""
 
     def __init__(self) -> None:
         self.answered = Distribution()
+        self.connect_time = Distribution()  # of connections that were made while the load ran
         self.failures: Counter[ErrorKind] = Counter()
         self.failed_requests = 0  # sent and failed
         self.answered_per_s: Counter[int] = Counter()  # by second of the monotonic clock
@@ -79,7 +90,9 @@ class WindowTally:
         self.response = Distribution()
         self.service = Distribution()
         self.lateness = Distribution()
+        self.connect_time = Distribution()  # of connections that were made inside the window
         self.responses = 0  # received inside the window
+        self.received_bytes = 0  # of those
         self.answered_in_time = 0  # due and received inside the window
         self.unanswered = 0
         self.unsent = 0
@@ -89,6 +102,7 @@ class WindowTally:
         self.duplicates = 0
         self.reordered = 0
         self.seconds: list[Second] = []
+        self.on_second: Callable[[Second, Distribution], None] | None = None  # called when one is over
         self._told = 0
         self._second = Distribution()
         self._errors_in_second: Counter[int] = Counter()
@@ -135,6 +149,11 @@ class WindowTally:
         if self.load.kind == "open":
             self.service.add(received - sent)
             self.lateness.add(sent - due)
+
+    def add_bytes(self, received: Ints, sizes: Ints) -> None:
+        """Count the bytes of answered requests, in the order in which their replies came."""
+        first, end = np.searchsorted(received, [self.opens_ns, self.closes_ns])
+        self.received_bytes += int(sizes[first:end].sum())
 
     def fail(self, kind: ErrorKind, due_ns: int, sent_ns: int | None, number: int | None) -> None:
         """Count a failed request of the window; `sent_ns` and `number` are None for one that never went out."""
@@ -188,32 +207,46 @@ class WindowTally:
 
     def _close_second(self) -> None:
         index, second = len(self.seconds), self._second
-        p50, p99 = (
-            int(second.value_at(quantile) or 0) if percentile_state(name, second.count, 0) == "value" else None
-            for name, quantile in (("p50", 0.5), ("p99", 0.99))
-        )
-        errors = self._errors_in_second.pop(index, 0)
-        self.seconds.append({"index": index, "responses": second.count, "p50_ns": p50, "p99_ns": p99, "errors": errors})
+        self.seconds.append(describe_second(index, second, self._errors_in_second.pop(index, 0)))
         self._second = Distribution()
+        if self.on_second is not None:
+            self.on_second(self.seconds[-1], second)
+
+    def by_connection(self, numbers: Collection[int]) -> ConnectionCounts:
+        """Return what each of these connections got."""
+        return ConnectionCounts(self._replies.of(numbers), self._answered.of(numbers), self._failed.of(numbers))
 
     def fairness(self, numbers: Collection[int]) -> Fairness:
-        """Return how evenly these connections were served.
+        """Return how evenly these connections were served."""
+        return fairness(self.load, self.by_connection(numbers))
 
-        Jain's index (R. Jain et al., DEC-TR-301, 1984) is taken over replies a connection under closed load, where
-        every connection takes what it gets. Under open load a connection gets what chance deals to it: there it is
-        taken over the share of its requests that was answered, and one to which nothing was dealt does not count.
-        Stalled is a connection without a reply in the window, or (open load) without an answer to what was dealt to it.
-        """
-        replies = self._replies.of(numbers)
-        shares, stalled = replies.astype(np.float64), replies == 0
-        if self.load.kind == "open":
-            answered = self._answered.of(numbers)
-            dealt = answered + self._failed.of(numbers)
-            shares, stalled = answered[dealt > 0] / dealt[dealt > 0], (answered == 0) & (dealt > 0)
-        squares = float((shares**2).sum())
-        return {
-            "jain": float(shares.sum()) ** 2 / (shares.size * squares) if squares else None,
-            "min": int(replies.min()) if replies.size else 0,
-            "max": int(replies.max()) if replies.size else 0,
-            "stalled_connections": int(np.count_nonzero(stalled)),
-        }
+
+def describe_second(index: int, responses: Distribution, errors: int) -> Second:
+    """Return what is told of a second of a window."""
+    p50, p99 = (
+        int(responses.value_at(quantile) or 0) if percentile_state(name, responses.count, 0) == "value" else None
+        for name, quantile in (("p50", 0.5), ("p99", 0.99))
+    )
+    return {"index": index, "responses": responses.count, "p50_ns": p50, "p99_ns": p99, "errors": errors}
+
+
+def fairness(load: Load, counts: ConnectionCounts) -> Fairness:
+    """Return how evenly connections were served.
+
+    Jain's index (R. Jain et al., DEC-TR-301, 1984) is taken over replies a connection under closed load, where
+    every connection takes what it gets. Under open load a connection gets what chance deals to it: there it is
+    taken over the share of its requests that was answered, and one to which nothing was dealt does not count.
+    Stalled is a connection without a reply in the window, or (open load) without an answer to what was dealt to it.
+    """
+    replies, answered = counts.replies, counts.answered
+    shares, stalled = replies.astype(np.float64), replies == 0
+    if load.kind == "open":
+        dealt = answered + counts.failed
+        shares, stalled = answered[dealt > 0] / dealt[dealt > 0], (answered == 0) & (dealt > 0)
+    squares = float((shares**2).sum())
+    return {
+        "jain": float(shares.sum()) ** 2 / (shares.size * squares) if squares else None,
+        "min": int(replies.min()) if replies.size else 0,
+        "max": int(replies.max()) if replies.size else 0,
+        "stalled_connections": int(np.count_nonzero(stalled)),
+    }

@@ -8,7 +8,8 @@ out of order is decided once for all transports (`loadgen.connection`).
 A request's sequence number is the connection's number in the upper 24 bits and a counter in the lower 40, so that no
 two connections ever send the same one: a server that hands one connection's bytes to another is seen.
 A request is `request_head + tail(counter)` and its intact reply `reply_head + tail(counter)`. The heads belong to the
-connection, the tail to the counter alone: the engine's fast path makes one tail for a whole batch of connections.
+connection, the tail to the counter alone: the engine's fast path makes one tail for a whole batch of connections. (So
+it is where all payloads are equal. In a mix of sizes the header differs too, and requests are made one at a time.)
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import importlib
 import pkgutil
 import socket
 from typing import Any, NamedTuple, Protocol, cast
+
+from loadgen.payload import Payloads
 
 COUNTER_BYTES = 5
 COUNTER_BITS = 8 * COUNTER_BYTES
@@ -72,18 +75,26 @@ class ClientWire(Protocol):
 
 
 class ClientCodec(Protocol):
-    """One run's codec: it holds the payload."""
+    """One run's codec: it holds the payloads.
+
+    Where all payloads are equal (`uniform`), a request is a connection's head and a tail, which the fast path makes.
+    """
 
     transport: str
     socket_type: socket.SocketKind
     ordered: bool  # a byte stream: nothing is lost, and replies in another order than their requests are wrong
+    uniform: bool
     most_payload_bytes: int
-    request_bytes: int
+    request_bytes: int  # of the longest, where they differ
     reply_bytes: int
     read_bytes: int  # how much to read for a reply that comes alone
 
     def tail(self, counter: int) -> bytes:
         """Return the end that the request with this counter and its reply have in common on every connection."""
+        ...
+
+    def reply_bytes_of(self, sequence: int) -> int:
+        """Return the length of the reply with this sequence."""
         ...
 
     def connection(self, number: int) -> ClientWire:
@@ -96,9 +107,15 @@ def transports() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
-def make_codec(transport: str, payload: bytes) -> ClientCodec:
-    """Return the codec of a transport for one payload; the name must be one of `transports()`."""
-    return cast(ClientCodec, _codec_class(transport)(payload))
+def make_codec(transport: str, payloads: Payloads | bytes) -> ClientCodec:
+    """Return the codec of a transport for some payloads, or for one; the name must be one of `transports()`."""
+    return cast(ClientCodec, _codec_class(transport)(payloads))
+
+
+def socket_type_of(transport: str) -> socket.SocketKind:
+    """Return the kind of socket that a transport uses."""
+    kind: socket.SocketKind = _codec_class(transport).socket_type
+    return kind
 
 
 def most_payload_bytes(transport: str) -> int:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from loadgen.wire import COUNTER_BITS, COUNTER_BYTES, Reply
+from loadgen.payload import Payloads
+from loadgen.wire import COUNTER_BITS, COUNTER_BYTES, COUNTER_MASK, Reply
 from servers.wire._message import HEADER, HEADER_BYTES, MAGIC, REQUEST, RESPONSE, VERSION
+
+_COUNTER_AT = HEADER_BYTES - COUNTER_BYTES
 
 
 class EchoCodec:
-    """The codec of a run: requests with one payload."""
+    """The codec of a run. Where all payloads are equal, `tail` and the heads of a connection make a request."""
 
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self.request_bytes = self.reply_bytes = HEADER_BYTES + len(payload)
+    def __init__(self, payloads: Payloads | bytes) -> None:
+        self.payloads = payloads = Payloads((payloads,)) if isinstance(payloads, bytes) else payloads
+        self.uniform = len(payloads.all) == 1
+        self.request_bytes = self.reply_bytes = HEADER_BYTES + payloads.longest_bytes
+        self._only_payload = payloads.all[0]
 
     def tail(self, counter: int) -> bytes:
-        """Return the end of the request with this counter: the counter and the payload."""
-        return counter.to_bytes(COUNTER_BYTES, "big") + self.payload
+        """Return the end of the request with this counter, of a uniform codec: the counter and the payload."""
+        return counter.to_bytes(COUNTER_BYTES, "big") + self._only_payload
+
+    def payload_of(self, counter: int) -> bytes:
+        """Return the payload of the request with this counter."""
+        return self._only_payload if self.uniform else self.payloads.of(counter.to_bytes(COUNTER_BYTES, "big"))
+
+    def reply_bytes_of(self, sequence: int) -> int:
+        """Return the length of the reply with this sequence."""
+        return HEADER_BYTES + len(self.payload_of(sequence & COUNTER_MASK))
 
 
 class EchoWire:
@@ -24,15 +37,18 @@ class EchoWire:
     def __init__(self, codec: EchoCodec, number: int) -> None:
         self._codec = codec
         self._sequence_base = number << COUNTER_BITS
-        counter_at = HEADER_BYTES - COUNTER_BYTES
-        length = len(codec.payload)
-        self.request_head = HEADER.pack(MAGIC, VERSION, REQUEST, length, self._sequence_base)[:counter_at]
-        self.reply_head = HEADER.pack(MAGIC, VERSION, RESPONSE, length, self._sequence_base)[:counter_at]
+        length = codec.payloads.longest_bytes
+        self.request_head = HEADER.pack(MAGIC, VERSION, REQUEST, length, self._sequence_base)[:_COUNTER_AT]
+        self.reply_head = HEADER.pack(MAGIC, VERSION, RESPONSE, length, self._sequence_base)[:_COUNTER_AT]
         self.broken: str | None = None
 
     def request(self, counter: int) -> tuple[int, bytes]:
         """Return a request's sequence and its bytes."""
-        return self._sequence_base | counter, self.request_head + self._codec.tail(counter)
+        sequence = self._sequence_base | counter
+        if self._codec.uniform:
+            return sequence, self.request_head + self._codec.tail(counter)
+        payload = self._codec.payload_of(counter)
+        return sequence, HEADER.pack(MAGIC, VERSION, REQUEST, len(payload), sequence) + payload
 
     def sequence_of(self, reply: bytes) -> int:
         """Return the sequence in a message's header."""
@@ -41,7 +57,7 @@ class EchoWire:
     def _reply(self, data: bytes | bytearray, at: int, end: int) -> Reply:
         """Return what the message from `at` to `end` is."""
         magic, version, kind, length, sequence = HEADER.unpack_from(data, at)
-        payload = self._codec.payload
+        payload = self._codec.payload_of(sequence & COUNTER_MASK)
         right = (magic, version, kind, length) == (MAGIC, VERSION, RESPONSE, len(payload))
         whole = end - at == HEADER_BYTES + length
         return Reply(sequence, right and whole and data.startswith(payload, at + HEADER_BYTES))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import socket
 
+from loadgen.payload import Payloads
 from loadgen.wire import Reply
 from loadgen.wire._echo import EchoCodec, EchoWire
 from servers.wire._message import ERROR, HEADER_BYTES, MAGIC, REQUEST, RESPONSE, START, VERSION
@@ -30,8 +31,8 @@ class Codec(EchoCodec):
     ordered = True
     most_payload_bytes = MAX_FOREIGN_PAYLOAD_BYTES
 
-    def __init__(self, payload: bytes) -> None:
-        super().__init__(payload)
+    def __init__(self, payloads: Payloads | bytes) -> None:
+        super().__init__(payloads)
         self.read_bytes = self.reply_bytes
 
     def connection(self, number: int) -> Wire:
@@ -82,6 +83,6 @@ class Wire(EchoWire):
             return f"the server sent ERROR: {reason.decode('ascii', 'replace')}"
         if start not in (_START | REQUEST, _START | RESPONSE):
             return f"the server sent bytes that are no message: {data[at : at + HEADER_BYTES].hex()}"
-        if length > max(MAX_FOREIGN_PAYLOAD_BYTES, len(self._codec.payload)):
+        if length > max(MAX_FOREIGN_PAYLOAD_BYTES, self._codec.payloads.longest_bytes):
             return f"the server sent a message of {length} bytes"
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 
+from loadgen.payload import Payloads
 from loadgen.wire import Reply
 from loadgen.wire._echo import EchoCodec, EchoWire
 from servers.wire._message import HEADER_BYTES
@@ -25,8 +26,8 @@ class Codec(EchoCodec):
     ordered = False
     most_payload_bytes = MOST_PAYLOAD_BYTES
 
-    def __init__(self, payload: bytes) -> None:
-        super().__init__(payload)
+    def __init__(self, payloads: Payloads | bytes) -> None:
+        super().__init__(payloads)
         self.read_bytes = self.reply_bytes + 1  # a longer datagram must not be cut to the length of the right one
 
     def connection(self, number: int) -> Wire:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -16,20 +15,21 @@ from hdrh.histogram import HdrHistogram
 
 from harness.schema import LoadRecord, LoadWindow
 from loadgen.conductor import Conductor
-from loadgen.dial import DialError, dial, resolve
+from loadgen.dial import DialError, resolve
 from loadgen.engine import Engine, make_epoll
-from loadgen.exchange import Exchange
 from loadgen.options import Options
 from loadgen.record import load_record, window_record
-from loadgen.recorder import Recorder
 from loadgen.tally import Life
-from loadgen.wire import make_codec
+from loadgen.traffic import Door, make_traffic
+from loadgen.wire import socket_type_of
 
 DEFAULTS = {
     "load": ["closed"],
     "warmup": 0,
     "window": 0.2,
     "payload": "64",
+    "mode": "persistent",
+    "idle": 0,
     "pipeline": 1,
     "timeout": 1,
     "spin": False,
@@ -44,12 +44,14 @@ class Bulletin:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.announced = threading.Event()
-        self.opens_ns = self.closes_ns = 1 << 62
+        self.connected_ns = self.opens_ns = self.closes_ns = 1 << 62
         self.announced_ahead_ns = 0
 
     def say(self, event: str, **fields: Any) -> None:
         """Keep an event."""
         self.events.append({"event": event, **fields})
+        if event == "connected":
+            self.connected_ns = time.monotonic_ns()
         if event == "window":
             self.opens_ns, self.closes_ns = fields["opens_monotonic_ns"], fields["closes_monotonic_ns"]
             self.announced_ahead_ns = self.opens_ns - time.monotonic_ns()
@@ -93,20 +95,20 @@ def options_for(url: str, **changes: Any) -> Options:
 def rigged(url: str, connections: int, bulletin: Bulletin | None = None, **changes: Any) -> Iterator[Rig]:
     """Make an engine and connect it."""
     options, bulletin = options_for(url, **changes), bulletin or Bulletin()
-    codec = make_codec("tcp", random.Random(options.seed).randbytes(options.payload_bytes))
-    timeout_ns = int(options.timeout_s * 1e9)
-    engine = Engine(Exchange(codec, Recorder(timeout_ns), timeout_ns, make_epoll()), options.spin)
+    address = resolve(options.target.host, options.target.port, socket_type_of(options.target.transport))
+    traffic = make_traffic(options, address, make_epoll())
+    door = Door(traffic, address, options.idle)
+    engine = Engine(traffic, options.spin)
     conductor = Conductor(engine, options, bulletin)
-    address = resolve(options.target.host, options.target.port, codec.socket_type)
-    for _ in range(connections):
+    for _ in range(connections + options.idle):
         try:
-            fd, took_ns = dial(address, codec.socket_type)
+            member, took_ns = door.enter()
         except DialError as error:
             conductor.connect_failed(error.kind)
             continue
         conductor.connected(took_ns)
-        engine.arrivals.append(engine.exchange.introduce(fd))
-    conductor.users_expected = connections
+        engine.arrivals.append(member)
+    conductor.users_expected = connections + options.idle
     try:
         yield Rig(engine, conductor, options, bulletin)
     finally:
@@ -118,9 +120,10 @@ def carry(url: str, connections: int = 1, bulletin: Bulletin | None = None, **ch
     with rigged(url, connections, bulletin, **changes) as rig:
         measured = rig.conductor.run()
         exchange = rig.engine.exchange
-        windows = [window_record(one, rig.options.timeout_s, exchange.codec.reply_bytes) for one in measured]
+        windows = [window_record(one, rig.options.timeout_s) for one in measured]
         life = exchange.recorder.life
-        record = load_record(rig.options, connections, rig.conductor.connect_time, life.requests_total, windows)
+        times, users = rig.conductor.all_connect_times(), rig.conductor.users_seen
+        record = load_record(rig.options, users, times, life.requests_total, windows)
         return Run(record, life, rig.bulletin)
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ import pytest
 
 from harness.schema import LoadRecord
 from loadgen.cli import main
-from tests.loadgen.peers import Server, closed_port, requests, serving
+from tests.loadgen.peers import Server, serving
 
 ROOT = Path(__file__).parents[2]
 SHORT = ("--window", "0.2", "--warmup", "0", "--connections", "4")
@@ -91,7 +90,7 @@ def test_settings_of_locust_that_lie_about_change_nothing(server: Server, tmp_pa
     [
         ([], "the following arguments are required: URL"),
         (["tcp://127.0.0.1"], "URL 'tcp://127.0.0.1' is not tcp://HOST:PORT"),
-        (["tcp://127.0.0.1:1", "--mode", "churn"], "argument --mode: invalid choice: 'churn'"),
+        (["tcp://127.0.0.1:1", "--mode", "often"], "argument --mode: invalid choice: 'often'"),
         (["tcp://127.0.0.1:1", "--conn", "3"], "unrecognized arguments: --conn 3"),
         (["tcp://127.0.0.1:1", "--connections", "0"], "--connections 0 is not a whole number from 1"),
         (["tcp://127.0.0.1:1", "--window", ""], "--window none is not a number"),
@@ -100,8 +99,10 @@ def test_settings_of_locust_that_lie_about_change_nothing(server: Server, tmp_pa
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(
-    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Locust would patch the process of the tests.
+    monkeypatch.setattr("loadgen.cli._run_locust", lambda _: pytest.fail("no mistake was seen"))
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -130,26 +131,8 @@ def assert_no_result(done: subprocess.CompletedProcess[str], sentence: str) -> N
     assert done.stderr.count("\n") == 1
 
 
-def test_when_nothing_connects_it_exits_3(tmp_path: Path) -> None:
-    url = f"tcp://127.0.0.1:{closed_port()}"
-    done = run(url, *SHORT, "--json", str(tmp_path / "r.json"))
-    assert_no_result(done, f"nothing connected to {url} (refused 4)")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_host_without_an_address_exits_3() -> None:
     assert_no_result(run("tcp://nobody.invalid:1", *SHORT), "no address for nobody.invalid: ")
-
-
-def test_when_no_request_is_answered_it_exits_3(tmp_path: Path) -> None:
-    def silent(peer: socket.socket, number: int) -> None:
-        for _ in requests(peer):
-            pass
-
-    with serving(silent) as server:
-        done = run(server.url, *SHORT, "--timeout", "0.1", "--json", str(tmp_path / "r.json"))
-    assert_no_result(done, "no request of window 0 (closed) was answered")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_record_that_can_not_be_written_in_the_end_exits_3(server: Server, tmp_path: Path) -> None:

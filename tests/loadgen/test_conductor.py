@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-import time
 
 import pytest
 
@@ -12,7 +10,7 @@ from harness.schema import ErrorKind
 from loadgen.conductor import NoResultError
 from loadgen.record import window_record
 from tests.loadgen.peers import closed_port, requests, response, serving
-from tests.loadgen.runs import Bulletin, carry, longer_than, rigged
+from tests.loadgen.runs import carry, rigged
 
 
 def test_a_correct_server_is_answered_in_full() -> None:
@@ -110,35 +108,6 @@ def test_two_per_cent_unanswered_reach_the_99th_percentile() -> None:
     assert window["errors"] == {"timeout": 24}
 
 
-@pytest.mark.parametrize("load", ["open:2000:constant", "closed"])
-def test_a_stall_shows_in_full_under_open_load_and_hardly_under_closed_load(load: str) -> None:
-    bulletin, flowing = Bulletin(), threading.Event()
-    flowing.set()
-
-    def stalls(peer: socket.socket, number: int) -> None:
-        for header, payload in requests(peer):
-            flowing.wait()
-            peer.sendall(response(header, payload))
-
-    def stall() -> None:
-        bulletin.announced.wait(10)
-        threading.Event().wait((bulletin.opens_ns - time.monotonic_ns()) / 1e9 + 0.1)
-        flowing.clear()
-        threading.Event().wait(0.2)
-        flowing.set()
-
-    controller = threading.Thread(target=stall)
-    with serving(stalls) as server:
-        controller.start()
-        run = carry(server.url, 4, bulletin, load=[load], window=0.6)
-        controller.join()
-    slow = longer_than(run.window, "response_time_ns", 100_000_000)
-    if load == "closed":
-        assert slow <= 4  # one a connection
-    else:
-        assert slow == pytest.approx(200, rel=0.15)
-
-
 def test_a_connection_that_can_not_be_made_is_counted_and_stops_no_other() -> None:
     """Three connections are asked for and the third is refused: the listener is gone by then."""
     with serving() as server, rigged(server.url, 2) as rig:
@@ -146,7 +115,7 @@ def test_a_connection_that_can_not_be_made_is_counted_and_stops_no_other() -> No
         rig.conductor.users_expected = 3
         measured = rig.conductor.run()
     assert rig.bulletin.events[0] == {"event": "connected", "connections": 2, "failed": 1, "errors": {"refused": 1}}
-    window = window_record(measured[0], 1, 80)
+    window = window_record(measured[0], 1)
     assert window["errors"] == {"refused": 1}
     assert window["answered"] == window["due"] > 0
     with pytest.raises(NoResultError, match=r"nothing connected to tcp://.* \(refused 2\)"):

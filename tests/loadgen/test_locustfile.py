@@ -15,10 +15,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -121,7 +121,7 @@ def test_a_window_that_the_run_time_cuts_short_is_no_result() -> None:
 def test_a_mistake_on_locust_s_command_line_is_one_sentence_and_exit_code_2() -> None:
     code, _, err = run("--host", "http://127.0.0.1:1", "--headless", "--loglevel", "ERROR")
     assert code == 2
-    assert err == "python -m loadgen: URL 'http://127.0.0.1:1' is not tcp://HOST:PORT\n"
+    assert err == "python -m loadgen: URL 'http://127.0.0.1:1' is not tcp://HOST:PORT or udp://HOST:PORT\n"
 
 
 def test_workers_report_every_request_to_their_master(tmp_path: Path) -> None:
@@ -153,14 +153,6 @@ def test_workers_report_every_request_to_their_master(tmp_path: Path) -> None:
     assert int(csv_rows(tmp_path / "out_stats.csv")["Aggregated"]["Request Count"]) == len(answered)
 
 
-def test_several_processes_refuse_what_needs_one(tmp_path: Path) -> None:
-    port = str(closed_port())
-    several = ("--processes", "1", "--master-bind-port", port, "--master-port", port)
-    code, _, err = run("--host", "tcp://127.0.0.1:1", "--headless", "--window", "1", *several)
-    assert code == 2
-    assert "--window and --load-record can not be used with several processes yet" in err
-
-
 def post(url: str, **form: object) -> None:
     """Send a form to the web interface."""
     data = urllib.parse.urlencode(form).encode()
@@ -168,13 +160,19 @@ def post(url: str, **form: object) -> None:
         assert reply.status == 200
 
 
-def test_the_web_interface_starts_and_stops_tests_with_changed_options() -> None:
-    port = closed_port()
+@pytest.mark.parametrize("processes", [0, 2])
+def test_the_web_interface_starts_and_stops_tests_with_changed_options(processes: int) -> None:
+    port, master_port = closed_port(), str(closed_port())
     ui = f"http://127.0.0.1:{port}"
-    with serving() as server, started("--web-host", "127.0.0.1", "--web-port", str(port)) as process:
+    several = ("--processes", str(processes), "--master-bind-port", master_port, "--master-port", master_port)
+    arguments = ("--web-host", "127.0.0.1", "--web-port", str(port), *(several if processes else ()))
+    with serving() as server, started(*arguments) as process:
         common = {"host": server.url, "user_count": 2, "spawn_rate": 2, "warmup": 0}
-        _post_when_up(f"{ui}/swarm", **common, load="closed", window="", payload=7)
-        _wait_for_requests(ui)
+        _wait_for_stats(ui, lambda stats: len(stats.get("workers", [])) == processes)
+        post(f"{ui}/swarm", **common, load="nonsense")
+        _wait_for_stats(ui, lambda stats: stats["state"] == "stopped")
+        post(f"{ui}/swarm", **common, load="closed", window="", payload=7)
+        _wait_for_stats(ui, lambda stats: any(row["num_requests"] for row in stats["stats"]))
         post(f"{ui}/stop")
         _read_until(process.stdout, ", 7 bytes, pipeline 1")
         post(f"{ui}/swarm", **common, load="open:100,closed", window=0.2, payload=9)
@@ -183,6 +181,7 @@ def test_the_web_interface_starts_and_stops_tests_with_changed_options() -> None
         out, err = _rest(process)
     assert "open:100 for 0.2 s" in out
     assert "closed for 0.2 s" in out
+    assert "load 'nonsense' is not one of" in err
     assert "Traceback" not in err
 
 
@@ -200,26 +199,19 @@ def _read_until(stream: IO[str] | None, text: str) -> None:
     assert any(text in line for line in stream), f"the output ended without {text!r}"
 
 
-def _post_when_up(url: str, **form: object) -> None:
-    deadline = time.monotonic() + 20
-    while True:
+def _wait_for_stats(ui: str, condition: Callable[[dict[str, Any]], bool]) -> None:
+    """Wait until the web interface is up and its figures fulfil a condition."""
+    deadline, stats = time.monotonic() + 20, None
+    while time.monotonic() < deadline:
         try:
-            post(url, **form)
-            return
-        except urllib.error.URLError:
-            assert time.monotonic() < deadline, "the web interface does not come up"
-            time.sleep(0.05)
-
-
-def _wait_for_requests(ui: str) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        with urllib.request.urlopen(f"{ui}/stats/requests", timeout=10) as reply:
-            stats = json.load(reply)
-        if any(row["num_requests"] for row in stats["stats"]):
-            return
-        assert time.monotonic() < deadline, f"no requests in the web interface: {stats}"
+            with urllib.request.urlopen(f"{ui}/stats/requests", timeout=10) as reply:
+                stats = json.load(reply)
+            if condition(stats):
+                return
+        except urllib.error.URLError:  # it is not up yet
+            stats = None
         time.sleep(0.05)
+    pytest.fail(f"the web interface does not get there: {stats}")
 
 
 def test_only_the_locust_file_and_its_users_patch_the_process() -> None:

@@ -11,6 +11,7 @@ import pytest
 from harness.schema import Load
 from loadgen.cli import make_parser
 from loadgen.options import OPTIONS, Options, Target, UsageError, add_to_locust, as_locust_arguments, parse_cpus
+from loadgen.payload import Share
 from tests.loadgen.runs import options_for
 
 URL = "tcp://127.0.0.1:9000"
@@ -26,6 +27,9 @@ def test_defaults_are_those_of_the_documentation() -> None:
         warmup_s=1,
         window_s=5,
         payload="64",
+        shares=(Share(64, 1.0),),
+        mode="persistent",
+        idle=0,
         pipeline=1,
         timeout_s=1,
         spin=False,
@@ -37,7 +41,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
 
 @pytest.mark.parametrize(
     ("url", "host", "port"),
-    [("tcp://localhost:80", "localhost", 80), ("tcp://[::1]:9000", "::1", 9000), ("tcp://10.0.0.7:1/", "10.0.0.7", 1)],
+    [("tcp://localhost:80", "localhost", 80), ("tcp://[::1]:9000", "::1", 9000), ("udp://10.0.0.7:1/", "10.0.0.7", 1)],
 )
 def test_a_target_has_a_host_and_a_port(url: str, host: str, port: int) -> None:
     target = Target.parse(url)
@@ -45,8 +49,8 @@ def test_a_target_has_a_host_and_a_port(url: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:9000", "http://a:1", "tcp://a", "tcp://:9", "tcp://a:x", "tcp://a:1/b"])
-def test_what_is_no_target_is_refused_with_the_form_there_is(url: str) -> None:
-    with pytest.raises(UsageError, match="tcp://HOST:PORT"):
+def test_what_is_no_target_is_refused_with_the_forms_there_are(url: str) -> None:
+    with pytest.raises(UsageError, match="tcp://HOST:PORT or udp://HOST:PORT"):
         Target.parse(url)
 
 
@@ -59,8 +63,13 @@ def test_what_is_no_target_is_refused_with_the_form_there_is(url: str) -> None:
         ({"warmup": "-1"}, "--warmup -1 is not a number from 0"),
         ({"window": "0"}, "--window 0 is not a number from 0.05"),
         ({"window": "nan"}, "--window nan is not a number"),
-        ({"payload": "1.5"}, "--payload 1.5 is not a whole number from 0"),
-        ({"payload": "64:0.9,4096:0.1"}, "--payload 64:0.9,4096:0.1 is not a whole number"),
+        ({"payload": "1.5"}, "--payload 1.5: '1.5' is neither a size in bytes"),
+        ({"payload": "64:0.9,4096:0.2"}, "--payload 64:0.9,4096:0.2: the parts of .* add up to 1.1, not to 1"),
+        ({"payload": "64,4096"}, "--payload 64,4096: '64' is neither a size in bytes, such as 64, nor"),
+        ({"payload": "64:0.5,64:0.5"}, "--payload 64:0.5,64:0.5: .* names a size twice"),
+        ({"idle": "-1"}, "--idle -1 is not a whole number from 0"),
+        ({"mode": "churn", "pipeline": "2"}, "--mode churn sends one request on a connection"),
+        ({"mode": "churn", "idle": "2"}, "--idle connections stay open"),
         ({"pipeline": "0"}, "--pipeline 0 is not a whole number from 1"),
         ({"timeout": "soon"}, "--timeout soon is not a number"),
         ({"seed": "-1"}, "--seed -1 is not a whole number"),
@@ -70,8 +79,22 @@ def test_what_is_no_target_is_refused_with_the_form_there_is(url: str) -> None:
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(change: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence.replace("(", r"\(")):
+    with pytest.raises(UsageError, match=sentence):
         options_for(URL, **change)
+
+
+@pytest.mark.parametrize(("transport", "most"), [("tcp", 16_777_216), ("udp", 65_491)])
+def test_the_payload_is_limited_by_what_the_transport_carries(transport: str, most: int) -> None:
+    url = f"{transport}://127.0.0.1:9000"
+    assert options_for(url, payload=str(most)).payload == str(most)
+    sentence = f"--payload {most + 1}: over {transport} a payload has at most {most:,} bytes"
+    with pytest.raises(UsageError, match=sentence):
+        options_for(url, payload=str(most + 1))
+
+
+def test_churn_over_udp_is_refused() -> None:
+    with pytest.raises(UsageError, match="--mode churn has no meaning over udp"):
+        options_for("udp://127.0.0.1:9000", mode="churn")
 
 
 def test_a_record_that_can_not_be_written_is_refused_before_the_run(tmp_path: Path) -> None:
@@ -87,7 +110,7 @@ def test_cpus_are_read_as_ranges() -> None:
 
 def test_both_command_lines_know_the_same_options_and_pass_them_on_unchanged() -> None:
     arguments = ["--load", "open:5", "--load", "closed", "--warmup", "2", "--window", "0.5", "--payload", "9"]
-    arguments += ["--pipeline", "3", "--timeout", "0.25", "--spin", "--seed", "4", "--cpus", "0"]
+    arguments += ["--pipeline", "3", "--idle", "2", "--timeout", "0.25", "--spin", "--seed", "4", "--cpus", "0"]
     ours = make_parser().parse_args([URL, *arguments])
 
     class LocustLike(ArgumentParser):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.schema import Load
-from loadgen.schedule import Schedule
+from loadgen.schedule import Portion, Schedule
 
 POISSON, CONSTANT = Load.parse("open:5000"), Load.parse("open:3000:constant")
 
@@ -54,3 +54,35 @@ def test_picks_deal_evenly_over_any_number_of_connections() -> None:
     dealt = np.bincount(np.array(picks) % 7, minlength=7)
     # Each of 7 gets 11,703 +- 100 (one standard deviation): five of them is a chance of one in a million.
     assert np.abs(dealt - len(picks) / 7).max() < 500
+
+
+PARTS = (3, 2, 0, 5)
+
+
+def shared(load: Load, place: int, chunks: int) -> list[int]:
+    """Return the first due times of one of several processes."""
+    schedule = Schedule(load, 7, 0, 0, Portion(PARTS, place))
+    return [due for _ in range(chunks) for due in schedule.chunk()[0]]
+
+
+def test_constant_arrivals_of_several_processes_are_those_of_one() -> None:
+    alone = draw(CONSTANT, 7, chunks=6)[0]
+    together = sorted(due for place in (0, 1, 3) for due in shared(CONSTANT, place, 4))
+    assert together[: len(alone)] == alone
+    assert len(set(alone)) == len(alone)
+
+
+def test_each_process_gets_its_part_of_constant_arrivals_evenly_spread() -> None:
+    gaps = np.diff(shared(CONSTANT, 3, 2))
+    assert gaps.mean() == pytest.approx(2e9 / 3000, rel=0.001)
+    assert gaps.max() <= 3e9 / 3000 + 1
+
+
+def test_poisson_arrivals_of_several_processes_are_independent_and_add_up_to_the_rate() -> None:
+    parts = [np.array(shared(POISSON, place, 10)) for place in (0, 1, 3)]
+    until = min(part[-1] for part in parts)
+    together = np.sort(np.concatenate([part[part <= until] for part in parts]))
+    assert together.size == pytest.approx(5000 * until / 1e9, rel=0.02)
+    gaps = np.diff(together)
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.05)
+    assert not np.array_equal(np.diff(parts[0])[:1000] * 3, np.diff(parts[1])[:1000] * 2)

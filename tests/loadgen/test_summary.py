@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from loadgen.summary import duration, print_summary
-from tests.loadgen.peers import requests, response, serving
+from tests.loadgen.peers import answering, requests, response, serving
 from tests.loadgen.runs import carry
 
 
@@ -36,3 +36,19 @@ def test_response_and_service_time_stand_side_by_side_and_warnings_in_words() ->
     assert "of 40 requests answered" in text.getvalue()
     assert any(line.startswith("Warning: unanswered (") for line in lines)
     assert any(line.startswith("Warning: errors (timeout ") for line in lines)
+
+
+def test_over_udp_there_are_sockets_and_no_connect_time_and_what_is_lost_is_unanswered_without_an_error() -> None:
+    def forgetful(number: int, header: bytes, payload: bytes) -> list[bytes]:
+        return [] if header[15] & 7 == 0 else [response(header, payload)]
+
+    with answering("udp", forgetful) as server:
+        record = carry(server.url, 2, load=["open:200:constant"], timeout=0.1).record
+    assert record["windows"][0]["lost"] == record["windows"][0]["unanswered"] > 0
+    text = io.StringIO()
+    print_summary(record, text)
+    lines = text.getvalue().splitlines()
+    assert lines[0].startswith(f"{record['target']}: 2 sockets, 64 bytes")
+    assert "connect" not in text.getvalue()
+    assert any(line.startswith("Warning: unanswered (") for line in lines)
+    assert not any(line.startswith("Warning: errors") for line in lines)

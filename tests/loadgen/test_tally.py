@@ -83,6 +83,23 @@ def test_a_failure_counts_for_the_window_in_which_its_request_was_due(tally: Win
     assert tally.lateness.max_ns == 2 * MS
 
 
+def test_what_a_lossy_transport_leaves_unanswered_is_lost_and_no_error() -> None:
+    tally = WindowTally(OPEN, OPENS, CLOSES, lossy=True)
+    tally.fail(ErrorKind.TIMEOUT, OPENS - 1, OPENS, 0)
+    tally.fail(ErrorKind.TIMEOUT, OPENS, OPENS + 2 * MS, 0)
+    assert (tally.due, tally.unanswered, tally.lost) == (1, 1, 1)
+    assert tally.errors == {}
+
+
+def test_what_never_went_out_or_failed_otherwise_is_not_lost_but_an_error() -> None:
+    tally = WindowTally(OPEN, OPENS, CLOSES, lossy=True)
+    tally.fail(ErrorKind.TIMEOUT, OPENS, None, 0)
+    tally.fail(ErrorKind.REFUSED, OPENS, OPENS, 0)
+    tally.fail(ErrorKind.CORRUPT, OPENS, OPENS, 0)
+    assert (tally.unanswered, tally.unsent, tally.lost) == (3, 1, 0)
+    assert tally.errors == {ErrorKind.TIMEOUT: 1, ErrorKind.REFUSED: 1, ErrorKind.CORRUPT: 1}
+
+
 def test_even_service_has_the_index_1_and_a_connection_without_a_reply_is_stalled() -> None:
     tally = WindowTally(CLOSED, OPENS, CLOSES)
     for connection in (0, 1, 2):
@@ -130,6 +147,16 @@ def test_a_reply_after_the_time_out_is_a_time_out_and_late_whoever_noticed(tally
     assert recorder.life.requests_total == 2
 
 
+def test_a_datagram_after_the_time_out_is_lost_and_late_whoever_noticed() -> None:
+    recorder = Recorder(timeout_ns=100 * MS)
+    recorder.introduce(5, 0)
+    recorder.window = tally = WindowTally(OPEN, OPENS, CLOSES, lossy=True)
+    record(recorder, (1, OPENS, OPENS), OPENS + 100 * MS + 1)
+    recorder.fold()
+    assert (tally.answered, tally.unanswered, tally.lost, tally.late) == (0, 1, 1, 1)
+    assert tally.errors == {}
+
+
 def test_a_descriptor_used_again_is_another_connection(tally: WindowTally) -> None:
     recorder = Recorder(NS_PER_S)
     recorder.window = tally
@@ -166,3 +193,15 @@ def test_an_error_of_no_request_counts_where_it_was_seen(tally: WindowTally) -> 
     assert tally.errors == {ErrorKind.CLOSED: 1}
     assert tally.due == 0
     assert recorder.life.failures == {ErrorKind.CLOSED: 3}
+
+
+def test_a_message_of_no_request_counts_until_all_is_settled_as_doubled_and_late_ones_do(tally: WindowTally) -> None:
+    recorder = Recorder(NS_PER_S)
+    recorder.window = tally
+    for at_ns in (OPENS - 1, OPENS, CLOSES):
+        recorder.unasked(at_ns)
+        recorder.duplicate(at_ns)
+        recorder.late(at_ns)
+    assert tally.errors == {ErrorKind.CORRUPT: 2}
+    assert (tally.duplicates, tally.late) == (2, 2)
+    assert recorder.life.failures == {ErrorKind.CORRUPT: 3}

@@ -1,66 +1,84 @@
-"""`TcpUser` in a Locust file written by hand (run by Locust itself, in a subprocess)."""
+"""`TcpUser` and `UdpUser` in Locust files written by hand (run by Locust itself, in a subprocess)."""
 
 from __future__ import annotations
 
-import csv
+import ast
+import json
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.loadgen.peers import Behaviour, echo, requests, response, serving
+import pytest
+
+from tests.loadgen.ours import our_server
+from tests.loadgen.peers import (
+    TRANSPORTS,
+    answering,
+    garbage,
+    requests,
+    response,
+    serving,
+    unbound_datagram_port,
+)
 
 ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "loadgen" / "examples"
+# By file: the transport, what it asks for often and seldom, and the payload of the latter.
+EXAMPLES = {"mixed_payloads": ("tcp", "small", "large", 4096), "sensors": ("udp", "reading", "history", 8192)}
 LOCUST = (sys.executable, "-m", "locust", "-f")
-ONE_ECHO = """
+THREE_ECHOES = """
 from locust import task
-from locust.exception import StopTest
-from loadgen.users import TcpUser
+from loadgen.users import {user}
 
-class One(TcpUser):
+class One({user}):
+    timeout_s = 1.0
+
     @task
     def ask(self):
         print([self.client.echo(b"first"), self.client.echo(b"", name="second"), self.client.echo(b"third")])
+        print([repr(entry.error) for entry in self.environment.stats.errors.values()])
         self.environment.runner.quit()
 """
 
 
-def run(file: Path, behaviour: Behaviour, *arguments: str) -> tuple[str, dict[str, dict[str, str]]]:
-    """Run a Locust file; returns stdout and the rows of its statistics by name."""
-    prefix = file.with_suffix("")
-    with serving(behaviour) as server:
-        done = subprocess.run(
-            [*LOCUST, str(file), "--host", server.url, "--headless", "--csv", str(prefix), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=ROOT,
-            check=False,
-        )
+def run(file: Path, url: str, *arguments: str) -> str:
+    """Run a Locust file and return what it wrote to stdout."""
+    done = subprocess.run(
+        [*LOCUST, str(file), "--host", url, "--headless", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
     assert "Traceback" not in done.stderr, done.stderr
-    with Path(f"{prefix}_stats.csv").open() as rows:
-        return done.stdout, {row["Name"]: row for row in csv.DictReader(rows)}
+    return done.stdout
 
 
-def one_echo(folder: Path) -> Path:
-    """Write a scenario that sends three requests and ends."""
+def run_echoes(folder: Path, url: str) -> tuple[list[bytes | None], list[str]]:
+    """Send three requests over a URL's transport; returns what came back, and the failures that Locust counted."""
     file = folder / "scenario.py"
-    file.write_text(ONE_ECHO)
-    return file
+    file.write_text(THREE_ECHOES.format(user=f"{url.partition(':')[0].title()}User"))
+    echoed, failures = run(file, url).splitlines()
+    return ast.literal_eval(echoed), ast.literal_eval(failures)
 
 
-def test_an_echo_returns_the_payload(tmp_path: Path) -> None:
-    out, _ = run(one_echo(tmp_path), echo)
-    assert out == "[b'first', b'', b'third']\n"
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_echo_returns_the_payload(transport: str, tmp_path: Path) -> None:
+    with answering(transport) as server:
+        echoed, failures = run_echoes(tmp_path, server.url)
+    assert (echoed, failures) == ([b"first", b"", b"third"], [])
 
 
 def test_a_wrong_reply_is_a_failure_and_the_next_request_gets_a_new_connection(tmp_path: Path) -> None:
-    def garbles_the_first(peer: socket.socket, number: int) -> None:
-        for header, payload in requests(peer):
-            peer.sendall(response(header, b"f1rst" if number == 0 else payload))
+    def garbles_the_first(number: int, header: bytes, payload: bytes) -> list[bytes]:
+        return [response(header, b"f1rst" if number == 0 else payload)]
 
-    out, _ = run(one_echo(tmp_path), garbles_the_first)
-    assert out == "[None, b'', b'third']\n"
+    with answering("tcp", garbles_the_first) as server:
+        echoed, failures = run_echoes(tmp_path, server.url)
+    assert echoed == [None, b"", b"third"]
+    assert failures == ["WrongEchoError('the reply is not the echo of the request')"]
 
 
 def test_a_connection_that_ends_is_a_failure(tmp_path: Path) -> None:
@@ -70,14 +88,68 @@ def test_a_connection_that_ends_is_a_failure(tmp_path: Path) -> None:
                 return
             peer.sendall(response(header, payload))
 
-    out, _ = run(one_echo(tmp_path), answers_two)
-    assert out == "[b'first', b'', None]\n"
+    with serving(answers_two) as server:
+        echoed, failures = run_echoes(tmp_path, server.url)
+    assert echoed == [b"first", b"", None]
+    assert failures == ["ConnectionError('the server closed the connection before it answered')"]
 
 
-def test_the_example_runs_and_shows_both_requests_in_locust_s_statistics(tmp_path: Path) -> None:
-    file = tmp_path / "example.py"
-    file.write_text((ROOT / "loadgen" / "examples" / "mixed_payloads.py").read_text())
-    _, rows = run(file, echo, "-u", "8", "-r", "8", "-t", "2s")
-    assert int(rows["small"]["Request Count"]) > int(rows["large"]["Request Count"]) > 0
-    assert float(rows["large"]["Average Content Size"]) == 4096
-    assert rows["small"]["Failure Count"] == "0"
+def test_a_lost_datagram_is_a_time_out_and_its_late_reply_no_answer_to_the_next_request(tmp_path: Path) -> None:
+    seen: list[tuple[int, bytes]] = []
+
+    def late(number: int, header: bytes, payload: bytes) -> list[bytes]:
+        seen.append((number, response(header, payload)))
+        return {1: [], 2: [seen[0][1], seen[-1][1], seen[-1][1]]}.get(len(seen), [seen[-1][1]])
+
+    with answering("udp", late) as server:
+        echoed, failures = run_echoes(tmp_path, server.url)
+    assert echoed == [None, b"", b"third"]
+    assert failures == ["TimeoutError('no reply within 1 s')"]
+    assert [number for number, _ in seen] == [0, 0, 0]  # one socket for all
+
+
+def test_a_wrong_datagram_is_a_failure_of_its_own_request_only(tmp_path: Path) -> None:
+    def garbles_the_third(number: int, header: bytes, payload: bytes) -> list[bytes]:
+        return garbage(number, header, payload) if payload == b"third" else [response(header, payload)]
+
+    with answering("udp", garbles_the_third) as server:
+        echoed, failures = run_echoes(tmp_path, server.url)
+    assert echoed == [b"first", b"", None]
+    assert failures == ["WrongEchoError('the reply is not the echo of the request')"]
+
+
+def test_without_a_server_requests_are_refused_over_udp_too(tmp_path: Path) -> None:
+    echoed, failures = run_echoes(tmp_path, f"udp://127.0.0.1:{unbound_datagram_port()}")
+    assert echoed == [None, None, None]
+    assert {failure.partition("(")[0] for failure in failures} == {"ConnectionRefusedError"}
+
+
+def test_a_host_of_another_transport_is_refused_in_one_sentence() -> None:
+    code = (
+        "from loadgen import users\n"
+        "for client in users.TcpClient, users.UdpClient:\n"
+        "    for url in 'tcp://a:1', 'udp://a:1':\n"
+        "        try: client(url, None, 1.0)\n"
+        "        except users.UsageError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "URL 'udp://a:1' is not tcp://HOST:PORT",
+        "URL 'tcp://a:1' is not udp://HOST:PORT",
+    ]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs_and_shows_its_requests_in_locust_s_statistics(name: str) -> None:
+    transport, often, seldom, seldom_bytes = EXAMPLES[name]
+    with our_server(transport, "asyncio") as server:
+        out = run(FOLDER / f"{name}.py", server.url, "-u", "8", "-r", "8", "-t", "1s", "--json")
+    entries = {entry["name"]: entry for entry in json.loads(out)}
+    assert {entry["method"] for entry in entries.values()} == {transport.upper()}
+    assert {entry["num_failures"] for entry in entries.values()} == {0}
+    assert entries[often]["num_requests"] > entries[seldom]["num_requests"] > 0
+    assert entries[seldom]["total_content_length"] == seldom_bytes * entries[seldom]["num_requests"]
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == EXAMPLES.keys()

@@ -1,0 +1,260 @@
+"""Churn: every request on a connection of its own. Connect, one echo, close, and again.
+
+What is measured. A request is the whole of it: it is due when the schedule says (closed load: when its `connect`
+begins), its service time runs from the beginning of `connect` to the reply. The time of the connect alone is a
+distribution of its own, and the subject of this mode.
+
+Who takes turns. A user is a *slot* here. Under closed load each slot has one connection at a time, and the next begins
+when the reply has come; under open load requests are dealt to slots, and one slot may have several connections.
+
+How a connection lives. `connect` on a non-blocking socket returns before the connection stands, but on the loopback it
+stands a moment later: so the request is written at once, and only if that fails does epoll tell when it can be. The
+client closes when the reply is there, first, as clients of short connections do.
+
+Ports. Whoever closes first keeps the port for a minute (TIME_WAIT): one address has some 28,000 ports, which a fast
+server uses up within seconds. Towards a loopback server, connections therefore come from many addresses of 127.0.0.0/8
+in turn. Towards other hosts that is no way; when no port is left, that is what the error says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic_ns as clock
+
+import gevent.monkey
+
+from harness.schema import ErrorKind
+from loadgen.connection import Lanes
+from loadgen.dial import CONNECT_ERRORS, Address, Sources
+from loadgen.recorder import Recorder
+from loadgen.wire import ClientCodec, ClientWire, Reply, next_counter
+
+READ_BYTES = 1 << 16
+REST_NS = 20_000_000  # what a slot waits whose connection failed at once: a closed port must not be hammered
+SWEEP_EVERY_NS = 20_000_000
+_NOT_YET = frozenset({errno.EAGAIN, errno.ENOTCONN})
+
+
+@dataclass(eq=False)
+class Slot:
+    """What a user of churn stands for: one connection after the other."""
+
+    number: int
+    retired: bool = False
+
+
+@dataclass(eq=False)
+class _Call:
+    """One connection and its request."""
+
+    slot: Slot
+    fd: int
+    due_ns: int
+    began_ns: int
+    sequence: int
+    wire: ClientWire
+    unsent: memoryview
+    connected: bool = False
+    write_error: ErrorKind | None = None  # what a write said: reading will only tell of an end
+
+
+class Churn:
+    """All connections of a process that carries churn; what `loadgen.exchange.Exchange` is for lasting connections."""
+
+    fast = False
+
+    def __init__(
+        self, codec: ClientCodec, recorder: Recorder, timeout_ns: int, epoll: select.epoll, address: Address
+    ) -> None:
+        self.codec = codec
+        self.recorder = recorder
+        self.timeout_ns = timeout_ns
+        self.epoll = epoll
+        self.lanes = Lanes()  # the engine makes room in them; nothing here is fast enough to need them
+        self.live: list[Slot] = []
+        self.numbers: set[int] = set()
+        self.is_open = False
+        self._keeps_going = False
+        self._address = address
+        self._sources = Sources(address)
+        self._calls: dict[int, _Call] = {}
+        self._resting: deque[tuple[int, Slot]] = deque()  # slots whose connection failed, and until when they wait
+        self._counter = self._next_number = self._sweep_at_ns = 0
+        self._new_socket = gevent.monkey.get_original("socket", "socket")
+
+    # Slots come and go.
+
+    def new_slot(self) -> Slot:
+        """Return the slot of a further user."""
+        self._next_number += 1
+        return Slot(self._next_number - 1)
+
+    def adopt(self, slot: Slot) -> None:
+        """Take a slot in; under closed load its first connection begins at once."""
+        self.recorder.introduce(slot.number, slot.number)
+        self.numbers.add(slot.number)
+        self.live.append(slot)
+        if self._keeps_going:
+            self.send(slot)
+
+    def retire(self, slot: Slot) -> None:
+        """Begin nothing more in a slot."""
+        if not slot.retired:
+            slot.retired = True
+            self.numbers.discard(slot.number)
+            self.live.remove(slot)
+
+    def close(self) -> None:
+        """Close everything."""
+        for call in list(self._calls.values()):
+            self._hang_up(call)
+        self.live.clear()
+        self.epoll.close()
+
+    # Requests begin.
+
+    def start_closed(self, pipeline: int) -> None:
+        """Keep one connection going in every slot from now on."""
+        self._keeps_going = True
+        for slot in list(self.live):
+            self.send(slot)
+
+    def stop_sending(self) -> None:
+        """Begin nothing more by itself."""
+        self._keeps_going = False
+        self._resting.clear()
+
+    def send(self, slot: Slot, due_ns: int | None = None) -> None:
+        """Begin a connection with its request, due now unless told otherwise."""
+        began_ns = clock()
+        due_ns = began_ns if due_ns is None else due_ns
+        try:
+            fd = self._dial()
+        except OSError as error:
+            self._could_not_begin(slot, due_ns, error)
+            return
+        self._counter = next_counter(self._counter)
+        wire = self.codec.connection(slot.number)
+        sequence, request = wire.request(self._counter)
+        call = _Call(slot, fd, due_ns, began_ns, sequence, wire, memoryview(request))
+        self._calls[fd] = call
+        self._write(call)
+        self.epoll.register(fd, select.EPOLLIN | (select.EPOLLOUT if call.unsent else 0))
+
+    def _dial(self) -> int:
+        """Return the descriptor of a socket that is connecting; raises OSError."""
+        made: socket.socket = self._new_socket(
+            self._address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        )
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sources.bind(made)
+            made.connect(self._address.sockaddr)
+        except BlockingIOError:  # it is on its way
+            return made.detach()
+        except OSError:
+            made.close()
+            raise
+        return made.detach()
+
+    def _could_not_begin(self, slot: Slot, due_ns: int, error: OSError) -> None:
+        now = clock()
+        kind = CONNECT_ERRORS.get(error.errno or 0, ErrorKind.CONNECT)
+        if error.errno == errno.EADDRNOTAVAIL:
+            self.recorder.explain(self._sources.why_exhausted())
+        self.recorder.never_sent(kind, due_ns, slot.number, now)
+        self._resting.append((now + REST_NS, slot))
+
+    def _write(self, call: _Call) -> None:
+        """Write the request, or what the socket takes of it; errors are left to the reading side."""
+        try:
+            written = os.write(call.fd, call.unsent)
+        except OSError as error:
+            if error.errno not in _NOT_YET:
+                call.write_error = call.write_error or _kind(error, call)
+            return
+        if not call.connected:
+            now = clock()
+            call.connected = True
+            self.recorder.connect_took(now, now - call.began_ns)
+        call.unsent = call.unsent[written:]
+
+    # Replies come.
+
+    def receive(self, fd: int) -> None:
+        """Deal with a descriptor that epoll reported."""
+        call = self._calls.get(fd)
+        if call is None:  # the engine's alarm: reading it is all there is to do
+            os.read(fd, READ_BYTES)
+            return
+        if call.unsent:
+            self._write(call)
+            if call.connected and not call.unsent:
+                self.epoll.modify(fd, select.EPOLLIN)
+        try:
+            data = os.read(fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(call, call.write_error or _kind(error, call))
+            return
+        if not data:
+            self._fail(call, call.write_error or ErrorKind.CLOSED)
+            return
+        replies = call.wire.replies(data)
+        if call.wire.broken is not None:
+            self.recorder.explain(call.wire.broken)
+            self._fail(call, ErrorKind.PROTOCOL)
+        elif replies:
+            self._settle(call, replies)
+
+    def _settle(self, call: _Call, replies: list[Reply]) -> None:
+        now = clock()
+        if replies != [Reply(call.sequence, intact=True)]:
+            self._fail(call, ErrorKind.CORRUPT)
+            return
+        request = (call.sequence, call.due_ns, call.began_ns)
+        self.recorder.answered(request, now, call.slot.number, self.is_open)
+        self._hang_up(call)
+        self._next(call.slot)
+
+    def _fail(self, call: _Call, kind: ErrorKind) -> None:
+        now = clock()
+        self.recorder.failed(kind, (call.sequence, call.due_ns, call.began_ns), call.slot.number, now)
+        self._hang_up(call)
+        self._resting.append((now + REST_NS, call.slot))
+
+    def _hang_up(self, call: _Call) -> None:
+        del self._calls[call.fd]
+        os.close(call.fd)  # which takes it out of the epoll too
+
+    def _next(self, slot: Slot) -> None:
+        if self._keeps_going and not slot.retired:
+            self.send(slot)
+
+    # Time.
+
+    def sweep(self, now: int) -> None:
+        """Give up what is older than the time-out, and let slots that rested try again."""
+        while self._resting and self._resting[0][0] <= now:
+            self._next(self._resting.popleft()[1])
+        if now < self._sweep_at_ns:
+            return
+        self._sweep_at_ns = now + SWEEP_EVERY_NS
+        limit = now - self.timeout_ns
+        for call in [call for call in self._calls.values() if call.due_ns < limit]:
+            self._fail(call, ErrorKind.TIMEOUT)
+
+    def settled(self, before_ns: int) -> bool:
+        """Tell whether every request that was due before a time is answered or has failed."""
+        return not any(call.due_ns < before_ns for call in self._calls.values())
+
+
+def _kind(error: OSError, call: _Call) -> ErrorKind:
+    """Return how a connection failed, or a connect."""
+    return CONNECT_ERRORS.get(error.errno or 0, ErrorKind.RESET if call.connected else ErrorKind.CONNECT)
