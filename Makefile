@@ -15,7 +15,7 @@ list = $(subst $(space),$(comma),$(strip $(1)))
 RUN_OPTIONS := $(if $(MODELS),--models $(call list,$(MODELS))) $(if $(TRANSPORTS),--transports $(call list,$(TRANSPORTS))) \
 	$(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: help setup bench bench-tcp report test test-long conformance check benchmarks clean
+.PHONY: help setup bench bench-tcp bench-udp calibrate report test test-long conformance check benchmarks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -23,7 +23,7 @@ help:  ## list the targets
 	@echo
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 	@echo
-	@echo 'bench targets take MODELS="fork asyncio" TRANSPORTS="tcp" ROUNDS=6 PLAN=quick (a name of harness/plans or a file)'
+	@echo 'bench targets take MODELS="fork asyncio" TRANSPORTS="tcp udp" ROUNDS=6 PLAN=quick (a name of harness/plans or a file)'
 
 setup: $(STAMP)  ## make the environment in .venv (nothing to do when nothing changed)
 
@@ -41,6 +41,12 @@ bench: $(STAMP)  ## measure all models (PLAN=quick), print the ranking and where
 
 bench-tcp: TRANSPORTS := tcp
 bench-tcp: bench  ## the same over TCP only
+
+bench-udp: TRANSPORTS := udp
+bench-udp: bench  ## the same over UDP only
+
+calibrate: $(STAMP)  ## measure what the load generator itself can do on this machine (3 minutes)
+	@$(PY) -m harness calibrate
 
 report: $(STAMP)  ## make the report of the newest run again, or of RUN=results/runs/...
 	@$(PY) -m harness report $(or $(RUN),$(lastword $(sort $(wildcard results/runs/*))))
@@ -60,7 +66,7 @@ check: $(STAMP)  ## lint, types, architecture
 	@$(PY) -m mypy
 	@$(PY) -m pytest -q tests/test_architecture.py
 
-benchmarks: $(STAMP)  ## the figures of docs/performance.md: a quiet machine, a C compiler, 10 minutes
+benchmarks: $(STAMP)  ## the figures of docs/performance.md: a quiet machine, a C compiler, 25 minutes
 	@$(PY) -m benchmarks
 
 clean:  ## remove the environment and what was built; results stay

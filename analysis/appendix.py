@@ -14,7 +14,7 @@ from analysis.entries import NONE
 from analysis.frames import Run
 from analysis.ranking import SERIOUS
 from analysis.views import ConditionView, planned_models
-from harness.schema import LimitedBy
+from harness.schema import LimitedBy, sweep_name
 
 CELL_HEADS = (
     Head("Model"),
@@ -100,7 +100,7 @@ def _window_row(cell: pd.Series[Any], window: pd.Series[Any]) -> tuple[Entry, ..
     return (
         _link(cell),
         _round(cell),
-        Entry(str(window["load"])),
+        Entry(_load(window)),
         Entry((">= " if limited else "") + wording.whole(window["throughput_per_s"]), sort=window["throughput_per_s"]),
         *times,
         _number(window["cpu_us_per_request"]),
@@ -109,6 +109,12 @@ def _window_row(cell: pd.Series[Any], window: pd.Series[Any]) -> tuple[Entry, ..
         Entry(wording.verdict(window["limited_by"])),
         Entry("; ".join(text for text in doubts if text) or "none", doubt=not SERIOUS.isdisjoint(window["warnings"])),
     )
+
+
+def _load(window: pd.Series[Any]) -> str:
+    if math.isnan(window["sweep_step"]):
+        return str(window["load"])
+    return f"{window['load']} ({sweep_name(int(window['sweep_step']), int(window['sweep_of']))})"
 
 
 def _time(window: pd.Series[Any], name: str, sign: str) -> Entry:

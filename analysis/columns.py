@@ -36,6 +36,7 @@ SCENARIO = (
     Column("model", "str", "", "concurrency model of the server"),
     Column("transport", "str", "", "tcp, udp, ws"),
     Column("connections", "int64", "connections", "connections that were asked for"),
+    Column("idle", "int64", "connections", "connections held beside them that send nothing"),
     Column("payload", "str", "bytes", "payload as given"),
     Column("mode", "str", "", "persistent or churn"),
     Column("pipeline", "int64", "requests", "requests outstanding on a connection under closed load"),
@@ -95,18 +96,34 @@ def _times() -> Iterator[Column]:
             yield Column(f"{clock}_{name}_ns", "float64", "ns", f"{name} of {meaning}, of the answered")
 
 
+# A sweep's rates are parts of what a model can do, so they differ between models and rounds: its windows go by step.
+SWEEP = (
+    Column("sweep_step", "float64", "", "step of a load sweep, from 1; NaN for a window that stands alone"),
+    Column("sweep_of", "float64", "", "number of steps of that sweep"),
+)
+
 WINDOWS = (
     *SCENARIO,
     Column("window", "int64", "", "place of the window in its cell, from 0"),
     Column("load", "str", "", "closed, open:RATE or open:RATE:constant"),
     Column("kind", "str", "", "closed or open"),
-    Column("rate_per_s", "float64", "requests/s", "offered rate of an open load"),
+    Column("rate_per_s", "float64", "requests/s", "rate that an open load was asked for"),
+    Column("offered_per_s", "float64", "requests/s", "requests due in an open window / its length"),
+    *SWEEP,
     Column("window_s", "float64", "s", "length of the window"),
     Column("due", "int64", "requests", "requests due in the window (closed: sent in it)"),
     Column("sent", "int64", "requests", "requests of the window that were sent"),
     Column("responses", "int64", "replies", "replies received inside the window"),
     Column("answered", "int64", "requests", "requests of the window that were answered, also later"),
     Column("unanswered", "int64", "requests", "requests of the window that never were"),
+    Column("lost", "int64", "requests", "of those, sent over UDP and not answered in time"),
+    Column("late", "int64", "replies", "replies that came after the time-out of their request"),
+    Column("duplicates", "int64", "replies", "replies that came again"),
+    Column("reordered", "int64", "replies", "replies that were overtaken by those of later requests"),
+    Column("udp_drops_server", "float64", "datagrams", "dropped by the receive buffers at the server's port"),
+    Column("udp_drops_loadgen", "float64", "datagrams", "dropped by those of the load generator"),
+    Column("connect_time_p50_ns", "float64", "ns", "p50 of the time to connect, under churn"),
+    Column("connect_time_p99_ns", "float64", "ns", "p99 of the same"),
     Column("achieved", "float64", "share", "replies inside the window to requests due in it / requests due"),
     Column("throughput_per_s", "float64", "replies/s", "replies received inside the window / its length"),
     Column("bytes_per_s", "float64", "bytes/s", "bytes of whole replies received inside the window / its length"),
@@ -148,8 +165,9 @@ PERCENTILES = (
     Column("label", "str", "", "the condition in words"),
     Column("model", "str", "", "concurrency model of the server"),
     Column("window", "int64", "", "place of the window in its cells, from 0"),
-    Column("load", "str", "", "closed, open:RATE or open:RATE:constant"),
+    Column("load", "str", "", "closed, open:RATE or open:RATE:constant; in a sweep that of the first round"),
     Column("kind", "str", "", "closed or open"),
+    *SWEEP,
     Column("clock", "str", "", "response_time or service_time"),
     Column("name", "str", "", "p50, p90, ... for the named ones, empty between them"),
     Column("quantile", "float64", "0 to 1", "quantile of answered and unanswered requests together"),

@@ -14,7 +14,7 @@ from typing import Any
 TRANSPORT_NAMES: Mapping[str, str] = {"tcp": "TCP", "udp": "UDP", "ws": "WebSocket"}
 
 _ALWAYS = ("transport", "payload", "connections", "pin")
-_USUAL: Mapping[str, Any] = {"mode": "persistent", "pipeline": 1, "work": "echo"}
+_USUAL: Mapping[str, Any] = {"mode": "persistent", "idle": 0, "pipeline": 1, "work": "echo"}
 _NOT_SAID_ALONE = frozenset({"loads", "warmup_s", "window_s", "timeout_s"})
 
 

@@ -23,6 +23,7 @@ Row = dict[str, Any]
 # A curve goes as far as about ten requests lie beyond it: the rule of the named percentiles.
 SAMPLES_BEYOND = 10
 POINTS_PER_DECADE = 40
+OF_ITS_WINDOW = ("condition", "label", "model", "window", "load", "kind", "sweep_step", "sweep_of", "timeout_s")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _curve(group: Sequence[Part]) -> Iterator[Row]:
     unanswered = sum(part.row["unanswered"] for part in group)
     samples = merged.count + unanswered
     first = group[0]
-    base: Row = {key: first.row[key] for key in ("condition", "label", "model", "window", "load", "kind", "timeout_s")}
+    base: Row = {key: first.row[key] for key in OF_ITS_WINDOW}
     base |= {"clock": first.clock, "samples": samples, "unanswered": unanswered, "rounds": len(group)}
     base["bound"] = any(part.row["limited_by"] == LimitedBy.GENERATOR for part in group)
     named = _quantiles(samples)

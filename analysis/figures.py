@@ -20,12 +20,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis import drawing, stats, style, wording
 from analysis.columns import CLOCK_MEANINGS
 from analysis.style import Look
-from harness.schema import LimitedBy
+from harness.schema import LimitedBy, WarningKind
 
 # Names of up to 16 letters fit three times beside their lines.
 LEGEND_COLUMNS = 3
@@ -138,6 +138,92 @@ def percentile_curves(percentiles: pd.DataFrame, clock: str, models: Sequence[st
         return figure
 
 
+def latency_against_load(windows: pd.DataFrame, models: Sequence[str], label: str) -> Figure:
+    """Draw p50 and p99 of response time against the offered rate, a line a model: the steps of one sweep.
+
+    Points are medians over rounds, of the rate as well: it is a part of each round's own capacity. The upright line is
+    the range over rounds. A point is hollow where in some round the schedule was missed, or the load generator was the
+    limit; a triangle at the upper edge stands where the percentile was never answered.
+    """
+    with style.applied():
+        looks = {model: look for model, look in style.looks(models).items() if (windows["model"] == model).any()}
+        figure = Figure(figsize=(style.WIDTH_IN, 5.9 + 0.19 * math.ceil(len(looks) / LEGEND_COLUMNS)))
+        drawing.head(figure, "Response time against load", f"{label}, steps of each model's own capacity")
+        panels = figure.subplots(2, 1, sharex=True, sharey=True)
+        columns = {name: f"response_time_{name}_ns" for name in ("p99", "p50")}
+        _sweep_axes(panels, windows, [*columns.values()])
+        for axes, (name, column) in zip(panels, columns.items(), strict=True):
+            axes.set_ylabel(f"{name}, ms (logarithmic)")
+            for model, look in looks.items():
+                _sweep_line(axes, windows[windows["model"] == model], column, look)
+        missing = [model for model in models if model not in looks]
+        drawing.foot(figure, _sweep_note(windows, list(columns.values()), missing))
+        if looks:
+            _legend(panels[0], looks, bound=set())
+        return figure
+
+
+def _sweep_axes(panels: Sequence[Axes], windows: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Set the scales before anything is drawn: both panels have the same, so that they can be compared."""
+    times = windows[columns].to_numpy(dtype=float) / 1e6
+    finite = times[np.isfinite(times)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.1, 10.0)
+    right = float(windows["offered_per_s"].max()) if len(windows) else 1.0
+    for axes in panels:
+        axes.set(yscale="log", xlim=(0, right * 1.04), ylim=(low / 1.4, high * 1.4))
+        _millisecond_ticks(axes, high / low)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(6))
+    panels[-1].xaxis.set_major_formatter(FuncFormatter(drawing.plain))
+    panels[-1].set_xlabel("offered load, requests/s")
+
+
+def _sweep_line(axes: Axes, rows: pd.DataFrame, column: str, look: Look) -> None:
+    """Draw one model's line through its steps; a step whose samples could not carry the percentile is left out."""
+    edge = axes.get_ylim()[1]
+    x, y, doubtful = [], [], []
+    for _, step in rows[rows[column].notna()].groupby("sweep_step"):
+        times = [float(value) / 1e6 for value in step[column]]
+        x.append(stats.median([float(rate) for rate in step["offered_per_s"]]).value)
+        y.append(min(stats.median(times).value, edge))
+        doubtful.append(bool(_sweep_doubts(step)))
+        axes.plot([x[-1], x[-1]], [min(times), min(max(times), edge)], color=look.color, linewidth=1.1, alpha=0.75)
+    axes.plot(x, y, color=look.color, linestyle=look.line, linewidth=1.5)
+    for rate, time, hollow in zip(x, y, doubtful, strict=True):
+        never = time >= edge
+        face = style.PAPER if hollow else look.color
+        mark, size = ("^", 9) if never else (look.marker, 5.5)
+        axes.plot(
+            rate, time, mark, color=look.color, markerfacecolor=face, markersize=size, clip_on=not never, zorder=5
+        )
+
+
+def _sweep_doubts(rows: pd.DataFrame) -> list[str]:
+    """Return what makes some of the rows' times those of something else than the server under this load."""
+    missed = any(WarningKind.SCHEDULE_MISSED in kinds for kinds in rows["warnings"])
+    limited = bool((rows["limited_by"] == LimitedBy.GENERATOR).any())
+    words = {"the schedule was missed": missed, "the load generator was the limit": limited}
+    return [reason for reason, holds in words.items() if holds]
+
+
+def _sweep_note(windows: pd.DataFrame, columns: Sequence[str], missing: Sequence[str]) -> str:
+    if windows.empty:
+        return "nothing was measured"
+    note = f"points: medians over rounds; upright lines: {wording.interval_of(int(windows['round'].nunique()))}"
+    if doubts := _sweep_doubts(windows):
+        note += f"; hollow: {wording.listing(doubts, 'or')} in some round"
+    if np.isposinf(windows[columns].to_numpy(dtype=float)).any():
+        note += "; triangle, upper edge: never answered"
+    if windows[columns].isna().to_numpy().any():
+        note += "; steps with too few requests for a percentile are left out"
+    return note + (f"; no figure: {', '.join(missing)}" if missing else "")
+
+
+def _millisecond_ticks(axes: Axes, span: float) -> None:
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if span < 300 else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(drawing.plain))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def _values(frame: pd.DataFrame, model: str, column: str) -> list[float]:
     rows = frame[(frame["model"] == model) & frame[column].notna()]
     return [float(value) for value in rows.sort_values("round")[column]]
@@ -184,10 +270,8 @@ def _time_axes(axes: Axes, percentiles: pd.DataFrame) -> None:
     axes.set(xlabel="percentile, on the scale 1/(1-q)", ylabel="ms (logarithmic)")
     axes.xaxis.set_major_locator(FixedLocator([tick for tick in TAIL_TICKS if tick <= right]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: TAIL_TICKS.get(round(value), "")))
-    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(drawing.plain))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_locator(NullLocator())
+    _millisecond_ticks(axes, high / low)
     if never:
         axes.axhline(timeout, color=style.FAINT, linewidth=1, linestyle=(0, (4, 2)))
         words = f"time-out {timeout / 1e3:g} s"

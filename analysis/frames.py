@@ -158,6 +158,7 @@ def _scenario(cell: Cell, labels: Mapping[str, str], cpus: Mapping[str, str]) ->
         "model": str(scenario["model"]),
         "transport": str(scenario["transport"]),
         "connections": int(scenario["connections"]),
+        "idle": int(scenario.get("idle", 0)),
         "payload": str(scenario.get("payload", "")),
         "mode": str(scenario.get("mode", "persistent")),
         "pipeline": int(scenario.get("pipeline", 1)),
@@ -193,12 +194,15 @@ def _windows(base: Row, cell: Cell) -> Iterator[Row]:
     if load is None:
         return
     for index, (seen, watched) in enumerate(zip(load["windows"], cell["windows"], strict=True)):
-        what = Load.parse(seen["load"])
+        what, sweep = Load.parse(seen["load"]), seen.get("sweep")
         yield base | {
             "window": index,
             "load": seen["load"],
             "kind": what.kind,
             "rate_per_s": what.rate_per_s if what.kind == "open" else math.nan,
+            "offered_per_s": seen["due"] / seen["window_s"] if what.kind == "open" else math.nan,
+            "sweep_step": float(sweep["step"]) if sweep else math.nan,
+            "sweep_of": float(sweep["of"]) if sweep else math.nan,
             "timeout_s": float(load["timeout_s"]),
             "bytes_per_connection": _float(cell["memory"]["bytes_per_connection"]),
             **_seen(seen, float(load["timeout_s"])),
@@ -212,6 +216,9 @@ def _seen(window: LoadWindow, timeout_s: float) -> Row:
         name: window[name]
         for name in ("window_s", "due", "sent", "responses", "answered", "unanswered", "throughput_per_s")
     }
+    row |= {name: window[name] for name in ("lost", "late", "duplicates", "reordered")}
+    connects: Mapping[str, Any] = dict(window.get("connect_time_ns") or {"p50": None, "p99": None})
+    row |= {f"connect_time_{name}_ns": _percentile(connects[name]) for name in ("p50", "p99")}
     row["achieved"] = _float(window["achieved"])
     row["bytes_per_s"] = _float(window["bytes_per_s"])
     row["errors"] = total_errors(window["errors"])
@@ -249,6 +256,7 @@ def _watched(window: CellWindow) -> Row:
         "cpu_user_us_per_request": row["cpu_user_s"] * per_request,
         "cpu_system_us_per_request": row["cpu_system_s"] * per_request,
         "steal_s": _float(window["steal_s"]),
+        **{name: _float(window["kernel"].get(name)) for name in ("udp_drops_server", "udp_drops_loadgen")},
         "limited_by": window["limited_by"],
         "warnings": tuple(record["kind"] for record in window["warnings"]),
         "warnings_text": "; ".join(wording.warning(record) for record in window["warnings"]),

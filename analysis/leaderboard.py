@@ -53,7 +53,7 @@ def _line(view: ConditionView, model: str) -> Line:
         cpu=entries.of_estimate(cost, wording.number),
         pss=entries.of_bytes(measured["connected_pss_bytes"], 1e6),
         limited_by=entries.limits([window for window in (closed, opened) if window], model),
-        warnings=entries.warnings(view, model, view.windows),
+        warnings=entries.warnings(view, model, view.alone),
     )
 
 

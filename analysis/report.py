@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
-from analysis import appendix, drawing, frames, html, markdown, scoreboard, sections, views, wording
+from analysis import appendix, deliveries, drawing, frames, html, markdown, scoreboard, sections, sweeps, views, wording
 from analysis.document import Document, Paragraph, Picture, Section
 from analysis.frames import Run
 from harness.store import StoreError
@@ -53,7 +53,8 @@ def compose(run: Run, draw: sections.Draw) -> Document:
     parts = list(sections.summary(run, conditions))
     if sentences:
         parts.append(Section("Not everything is here", (Paragraph(" ".join(sentences)),), level=3))
-    for chapter in (sections.ranks(conditions), *(make(conditions, draw) for make in DRAWN)):
+    told = (deliveries.datagrams(conditions), deliveries.connects(conditions))
+    for chapter in (sections.ranks(conditions), *(make(conditions, draw) for make in DRAWN), *told):
         parts.extend(chapter)
     parts.extend(appendix.cells(run, conditions))
     parts.append(appendix.environment(run))
@@ -62,7 +63,7 @@ def compose(run: Run, draw: sections.Draw) -> Document:
     return Document(f"echobench: {run.path.resolve().name}", _subtitle(run), tuple(parts))
 
 
-DRAWN = (sections.throughput, sections.response, sections.cpu, sections.memory)
+DRAWN = (sections.throughput, sections.response, sweeps.chapter, sections.cpu, sections.memory)
 
 
 def _subtitle(run: Run) -> str:

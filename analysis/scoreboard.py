@@ -110,7 +110,8 @@ def _notes(view: ConditionView, lines: tuple[Line, ...]) -> list[str]:
     if not view.closed:
         notes.append("No closed load was measured: nothing is ranked.")
     if not view.open:
-        notes.append("No open load was measured: there are no response times.")
+        swept = "; those at steps of each model's capacity stand in the report" if view.sweeps else ""
+        notes.append(f"No open load {'of one rate ' if swept else ''}was measured: there are no response times{swept}.")
     if any(line.throughput.text.startswith(">=") for line in lines):
         notes.append(">= the load generator was the limit: a lower bound, not ranked.")
     notes += [f"* {line.model}: {_remarks(line)}" for line in lines if _marked(line)]

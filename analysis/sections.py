@@ -21,6 +21,7 @@ CLOCK_WORDS = {clock: clock.replace("_", " ").capitalize() for clock in CLOCKS}
 NAMED = ("p50", "p99")
 POOLED = "p99.9"
 
+NO_OPEN_LOAD = "open load, of which there was none"
 RANKING_NOTE = (
     "Ranked by throughput under closed load. A place like 1-2 is shared: the rounds do not tell which of these places "
     "it is. A model that the load generator limited has no place: its throughput is a lower bound (>=) and its times "
@@ -70,7 +71,8 @@ def ranks(views: Sequence[ConditionView]) -> Iterator[Section]:
 
 
 def _ranking(view: ConditionView, place: int) -> Table:
-    times = wording.load(view.open[0].load) if view.open else "open load, of which there was none"
+    none = "open load at one rate for all models, of which there was none" if view.sweeps else NO_OPEN_LOAD
+    times = wording.load(view.open[0].load) if view.open else none
     heads = (
         Head("Place"),
         Head("Model"),
@@ -115,10 +117,9 @@ def throughput(views: Sequence[ConditionView], draw: Draw) -> Iterator[Section]:
 
 def response(views: Sequence[ConditionView], draw: Draw) -> Iterator[Section]:
     """Yield curves and table of each open window."""
+    none = "No open window was measured" + (" beside the sweeps below." if any(view.sweeps for view in views) else ".")
     some = any(view.open for view in views)
-    yield Section(
-        "Response time under open load", (Paragraph(RESPONSE_NOTE if some else "No open window was measured."),)
-    )
+    yield Section("Response time under open load", (Paragraph(RESPONSE_NOTE if some else none),))
     for place, view in enumerate(views):
         for window in view.open:
             title = f"{view.label}, {wording.load(window.load)}"
@@ -163,7 +164,7 @@ def cpu(views: Sequence[ConditionView], draw: Draw) -> Iterator[Section]:
             words = f"CPU time per request of each model, {wording.load(view.cpu_window.load)}, {view.label}"
             figure = figures.cpu_per_request(view.cpu_window.rows, view.models, view.label)
             blocks.append(draw(f"cpu-{place}", words, figure))
-        blocks += [_cpu_table(view, window) for window in view.windows]
+        blocks += [_cpu_table(view, window) for window in view.alone]
         yield Section(view.label, tuple(blocks) or (Paragraph("No window was measured."),), level=3)
 
 
@@ -207,7 +208,7 @@ def _memory_table(view: ConditionView) -> Table:
         cells = view.measured[view.measured["model"] == model]
         sizes = [entries.of_bytes(cells[column], 1e6) for column in ("baseline_pss_bytes", "connected_pss_bytes")]
         each = entries.of_bytes(cells["bytes_per_connection"], 1e3)
-        rows.append(Row((*who(view, model), *sizes, each, entries.warnings(view, model, view.windows))))
+        rows.append(Row((*who(view, model), *sizes, each, entries.warnings(view, model, view.alone))))
     caption = f"Medians over rounds; below them {leaderboard.kinds(view)}."
     return Table(caption, heads, tuple(rows))
 

@@ -16,6 +16,7 @@ from analysis import leaderboard, ranking, stats, wording
 from analysis.ranking import ROUNDS_TO_RANK, Doubts, Ranking, Standing, Status
 from analysis.stats import COVERAGE, Estimate
 from analysis.views import ConditionView, WindowView
+from harness.schema import LimitedBy, sweep_fraction
 
 
 def machine(document: Mapping[str, Any]) -> str:
@@ -40,6 +41,7 @@ def summary(view: ConditionView) -> tuple[str, ...]:
         items.extend(_throughput(view, view.closed[0]))
     for window in view.open[:1]:
         items.extend(_response(view, window))
+    items.extend(_swept(view))
     items.extend(_memory(view))
     items.extend(_warned(view))
     items.extend(_doubtful(view))
@@ -131,6 +133,34 @@ def _response(view: ConditionView, window: WindowView) -> Iterator[str]:
             yield f"Under {load} {standing.model} has no rank: with what it left unanswered its p99 is {words}{unit}."
 
 
+def _swept(view: ConditionView) -> Iterator[str]:
+    """Say of each sweep how far p99 of response time goes from its first step to its last."""
+    for steps in view.sweeps:
+        first, last = steps[0], steps[-1]
+        ends = {model: (_p99(first, model), _p99(last, model)) for model in view.models}
+        parts = [f"from {low} to {high} ({model})" for model, (low, high) in ends.items() if low and high]
+        if parts and first is not last:
+            shares = [wording.percent(sweep_fraction(step.step, step.of)) for step in (first, last)]
+            yield (
+                f"Between {shares[0]} and {shares[1]} of its own capacity, each model at rates of its own, p99 of "
+                f"response time goes {wording.listing(parts)}."
+            )
+
+
+def _p99(window: WindowView, model: str) -> str:
+    """Return a model's p99 over rounds with its unit, a bound said to be one; empty where there is none."""
+    rows = window.rows[window.rows["model"] == model]
+    values = [float(value) for value in rows[ranking.RESPONSE_P99.column].dropna()]
+    if not values:
+        return ""
+    middle = stats.median(values).value
+    words = wording.milliseconds(middle, float(rows["timeout_s"].max()))
+    if math.isinf(middle):
+        return words
+    bound = bool((rows["limited_by"] == LimitedBy.GENERATOR).any())
+    return f"{'at most ' if bound else ''}{words} ms"
+
+
 def _memory(view: ConditionView) -> Iterator[str]:
     cells = view.cells[view.cells["outcome"] == "measured"]
     values = {model: ranking.by_round(cells, model, "bytes_per_connection") for model in view.models}
@@ -162,7 +192,7 @@ def _doubtful(view: ConditionView) -> Iterator[str]:
         for window in view.windows:
             found = ranking.doubts(window.rows, model)
             if found.serious:
-                yield f"Doubt: {model}, {wording.load(window.load)}: {_serious(found)}."
+                yield f"Doubt: {model}, {window.words}: {_serious(found)}."
 
 
 def _serious(found: Doubts) -> str:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis import ranking
+from analysis import ranking, wording
 from analysis.frames import Run
 from analysis.ranking import Metric, Ranking
 
 
 @dataclass(frozen=True)
 class WindowView:
-    """One window of a condition: the measured rows of all models and rounds."""
+    """One window of a condition: the measured rows of all models and rounds.
+
+    `load` is that of the first row. In a step of a sweep the others have rates of their own, so it goes by its step.
+    """
 
     index: int
     load: str
     kind: str
     rows: pd.DataFrame
     percentiles: pd.DataFrame
+    step: int = 0
+    of: int = 0
+
+    @property
+    def words(self) -> str:
+        """The load in words: `open load, 2,000 requests/s`, or which step of a sweep it is."""
+        return wording.sweep(self.step, self.of) if self.step else wording.load(self.load)
 
 
 @dataclass(frozen=True)
@@ -46,8 +57,24 @@ class ConditionView:
 
     @property
     def open(self) -> tuple[WindowView, ...]:
-        """The windows under open load."""
-        return tuple(window for window in self.windows if window.kind == "open")
+        """The windows under open load, all models at the same rate."""
+        return tuple(window for window in self.alone if window.kind == "open")
+
+    @property
+    def alone(self) -> tuple[WindowView, ...]:
+        """The windows that are no steps of a sweep: in each of them the models can be ranked."""
+        return tuple(window for window in self.windows if not window.step)
+
+    @property
+    def sweeps(self) -> tuple[tuple[WindowView, ...], ...]:
+        """The sweeps, each as its steps: open load at the same parts of each model's own capacity."""
+        found: list[list[WindowView]] = []
+        for window in self.windows:
+            if window.step == 1 or (window.step and not found):
+                found.append([])
+            if window.step:
+                found[-1].append(window)
+        return tuple(map(tuple, found))
 
     @property
     def cpu_window(self) -> WindowView | None:
@@ -55,7 +82,7 @@ class ConditionView:
         return (*self.closed, *self.open, None)[0]
 
     def rank(self, window: WindowView, metric: Metric) -> Ranking:
-        """Return how all models of the condition rank in one of its windows."""
+        """Return how all models of the condition rank in one of its windows; those of sweeps have no ranking."""
         return self.rankings[window.index, metric]
 
 
@@ -83,15 +110,21 @@ def _condition(run: Run, condition: str, cells: pd.DataFrame, planned: Sequence[
     there = set(cells["model"])
     order = [*(model for model in planned if model in there), *sorted(there - set(planned))]
     windows = tuple(
-        WindowView(int(str(index)), rows["load"].iloc[0], rows["kind"].iloc[0], rows, curves[curves["window"] == index])
-        for index, rows in measured.groupby("window")
+        _window(int(str(index)), rows, curves[curves["window"] == index]) for index, rows in measured.groupby("window")
     )
     rankings = {
         (window.index, metric): ranking.rank(window.rows, metric, order)
         for window in windows
+        if not window.step
         for metric in ranking.METRICS
     }
     closed = [window for window in windows if window.kind == "closed"]
     if closed:
         order = [standing.model for standing in rankings[closed[0].index, ranking.THROUGHPUT].standings]
     return ConditionView(str(cells["label"].iloc[0]), tuple(order), cells, windows, rankings)
+
+
+def _window(index: int, rows: pd.DataFrame, curves: pd.DataFrame) -> WindowView:
+    first = rows.iloc[0]
+    step, of = (0 if math.isnan(first[name]) else int(first[name]) for name in ("sweep_step", "sweep_of"))
+    return WindowView(index, first["load"], first["kind"], rows, curves, step, of)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from analysis.stats import Estimate, IntervalKind, median
-from harness.schema import LimitedBy, Load, WarningKind, WarningRecord
+from harness.schema import LimitedBy, Load, WarningKind, WarningRecord, sweep_fraction
 
 NOTHING = "-"
 
@@ -46,6 +46,7 @@ WARNING_MEANINGS: Mapping[str, str] = {
     WarningKind.PAUSES: "the machine stopped for long enough to be seen in the times",
     WarningKind.SHORT: "too few requests for a p99",
     WarningKind.SERVER_DIED: "the server ended before it was told to",
+    WarningKind.NEAR_CEILING: "throughput came close to the most that the load generator was measured to reach here",
 }
 
 # The same word reads better in a sentence that begins "limited by".
@@ -143,6 +144,11 @@ def load(text: str) -> str:
     return f"open load, {what.rate_per_s:,.10g} requests/s{arrivals}"
 
 
+def sweep(step: int, of: int) -> str:
+    """Return a step of a sweep in words: `load sweep, 30 % of its own capacity`."""
+    return f"load sweep, {percent(sweep_fraction(step, of))} of its own capacity"
+
+
 def verdict(kind: str) -> str:
     """Return a verdict as its table word; one of another version reads as it stands."""
     return VERDICTS.get(kind, kind.replace("_", " "))
@@ -165,9 +171,11 @@ def warning(record: WarningRecord) -> str:
 
 
 def _warning_figure(name: str, value: float | str) -> str:
-    words = name.removesuffix("_ns").replace("_", " ")
+    words = name.removesuffix("_ns").removesuffix("_per_s").replace("_", " ")
     if isinstance(value, str):
         return f"{words} {value}"
+    if name.endswith("_per_s"):
+        return f"{words} {whole(value)}/s"
     if name.endswith("_ns"):
         return f"{words} {milliseconds(value)} ms"
     if name in SHARES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("generator", "models", "stall")
+NAMES = ("generator", "timing", "stall", "verdicts", "accounting", "models", "variants", "datagrams", "cost", "limits")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 Measure = Callable[[], float]
@@ -30,14 +30,19 @@ class Ratio:
 
 def alternate(variants: Mapping[str, Measure], rounds: int) -> dict[str, list[float]]:
     """Run every variant once a round, in shuffled order; return the figures by variant, one a round."""
-    names, rng = list(variants), random.Random(1)
-    figures: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        for name in rng.sample(names, len(names)):
-            figure = variants[name]()
-            figures[name].append(figure)
-            print(f"  round {number + 1}/{rounds}  {name:<34}{figure:>12,.0f}/s", file=sys.stderr, flush=True)
+    figures: dict[str, list[float]] = {name: [] for name in variants}
+    for number, name in shuffled(variants, rounds):
+        figure = variants[name]()
+        figures[name].append(figure)
+        print(f"  round {number}/{rounds}  {name:<34}{figure:>12,.0f}/s", file=sys.stderr, flush=True)
     return figures
+
+
+def shuffled(names: Iterable[str], rounds: int) -> Iterator[tuple[int, str]]:
+    """Yield the number of each round, from 1, with every name once in an order of its own."""
+    rng, in_order = random.Random(1), list(names)
+    for number in range(1, rounds + 1):
+        yield from ((number, name) for name in rng.sample(in_order, len(in_order)))
 
 
 def ratio(figures: Mapping[str, list[float]], name: str, over: str) -> Ratio:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+MODELS = ("fork", "thread", "selectors", "asyncio", "hybrid")
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
 _READY_S = _STOP_S = 10.0
@@ -28,7 +29,9 @@ _READY_S = _STOP_S = 10.0
 
 def build(name: str) -> Path:
     """Compile a reference program and return its path; nothing to do when it is newer than its source."""
-    source, target = HERE / "reference" / f"{name}.c", HERE / "build" / name
+    folders = (HERE / "reference", HERE.parent / "harness" / "reference")  # the harness calibrates against its servers
+    source = next(path for folder in folders if (path := folder / f"{name}.c").exists())
+    target = HERE / "build" / name
     if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
         target.parent.mkdir(exist_ok=True)
         subprocess.run(["cc", "-O2", "-o", str(target), str(source)], check=True)
@@ -42,9 +45,31 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Running:
+    """A server that runs: its ready line (`port` in it), its last words when it was stopped."""
+
+    def __init__(self, process: subprocess.Popen[str], ready: dict[str, Any]) -> None:
+        self.ready = ready
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Return the root's process id: taskset has become the server."""
+        return self._process.pid
+
+    def stop(self) -> dict[str, Any]:
+        """Stop the server and return its stopped line."""
+        self._process.terminate()
+        said = self._process.communicate(timeout=_STOP_S)[0].splitlines()
+        if self._process.returncode != 0 or not said:
+            raise RuntimeError(f"the server ended with {self._process.returncode} and said {said}")
+        stopped: dict[str, Any] = json.loads(said[-1])
+        return stopped
+
+
 @contextlib.contextmanager
-def server(command: list[str]) -> Iterator[dict[str, Any]]:
-    """Run a server on its CPU; yield its ready line (`port` in it); stop it by SIGTERM, with what it forked."""
+def running(command: list[str]) -> Iterator[Running]:
+    """Run a server on its CPU; whatever it has forked ends with it, on every path."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             ["taskset", "-c", str(SERVER_CPU), *command],
@@ -60,19 +85,31 @@ def server(command: list[str]) -> Iterator[dict[str, Any]]:
             if not line:
                 errors.seek(0)
                 raise RuntimeError(f"{' '.join(command)} did not start: {errors.read()[-500:]}")
-            yield json.loads(line)
+            yield Running(process, json.loads(line))
         finally:
-            process.terminate()
-            try:
-                process.communicate(timeout=_STOP_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                process.communicate()
+            if process.poll() is None:
+                _end(process)
 
 
-def our_server(model: str, *options: str) -> list[str]:
-    """Return the command of one of our servers over TCP."""
-    return [sys.executable, "-m", "servers", "--model", model, "--transport", "tcp", *options]
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=_STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.communicate()
+
+
+@contextlib.contextmanager
+def server(command: list[str]) -> Iterator[dict[str, Any]]:
+    """Run a server on its CPU; yield its ready line; stop it by SIGTERM."""
+    with running(command) as started:
+        yield started.ready
+
+
+def our_server(model: str, *options: str, transport: str = "tcp") -> list[str]:
+    """Return the command of one of our servers."""
+    return [sys.executable, "-m", "servers", "--model", model, "--transport", transport, *options]
 
 
 def reference_server() -> list[str]:
@@ -97,9 +134,19 @@ def on_client_cpu(command: list[str], timeout_s: float = 60.0) -> str:
 def reference_client(
     port: int, seconds: float, *, connections: int = 64, payload: int = 64, raw: bool = False
 ) -> float:
-    """Return the requests/s of the C client's closed load."""
+    """Return the requests/s of the C client's closed load over TCP."""
+    load = reference_load(port, seconds, connections=connections, payload=payload, raw=raw)
+    return float(load["throughput_per_s"])
+
+
+def reference_load(
+    port: int, seconds: float, *, transport: str = "tcp", connections: int = 64, payload: int = 64, raw: bool = False
+) -> dict[str, Any]:
+    """Return what the C client of a transport says of its closed load."""
+    program = build({"tcp": "echo_client", "udp": "udp_client"}[transport])
     options = [str(port), str(connections), str(payload), str(seconds), *(["raw"] if raw else [])]
-    return float(json.loads(on_client_cpu([str(build("echo_client")), *options]))["throughput_per_s"])
+    load: dict[str, Any] = json.loads(on_client_cpu([str(program), *options]))
+    return load
 
 
 def load_generator(port: int, seconds: float, *options: str) -> dict[str, Any]:

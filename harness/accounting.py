@@ -199,7 +199,7 @@ def memory_figures(baseline: TreeMemory | None, connected: TreeMemory | None, co
     The growth is that of the pages which no stranger shares: why, stands in `harness.memory`.
     """
     growth = None
-    if baseline is not None and connected is not None:
+    if baseline is not None and connected is not None and connections:
         growth = (connected.own_pss_bytes - baseline.own_pss_bytes) / connections
     return {
         "baseline_pss_bytes": None if baseline is None else baseline.pss_bytes,

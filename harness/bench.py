@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.ceiling import Ceilings
 from harness.environment import ROOT
 from harness.matrix import ForeignServer
 from harness.pinning import Pinning
@@ -27,13 +28,17 @@ class Tools:
 
 @dataclass(frozen=True)
 class Task:
-    """What one cell is to measure; `seed` fixes the load's schedule, the same for all models of a round."""
+    """What one cell is to measure; `seed` fixes the load's schedule, the same for all models of a round.
+
+    `spin` has the load generator poll without sleeping, which takes a whole CPU.
+    """
 
     scenario: Scenario
     round: int
     seed: int
     pinning: Pinning
     foreign: ForeignServer | None = None
+    spin: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,3 +107,4 @@ class Bench:
     scratch: Path
     tools: Tools = field(default_factory=Tools)
     deadlines: Deadlines = field(default_factory=Deadlines)
+    ceilings: Ceilings = field(default_factory=Ceilings)

@@ -60,7 +60,7 @@ def _measure(task: Task, start: ServerStart, findings: Findings, bench: Bench) -
         command = load_command(task, ready, record, bench)
         with (
             running_generator(command, task.pinning, bench) as generator,
-            Sampler(server.pid, generator.pid, ready["port"] if start.transport == "udp" else None) as sampler,
+            Sampler(server.pid, generator.pid, ready["port"] if task.scenario.transport == "udp" else None) as sampler,
         ):
             follow(generator, server, sampler, task.scenario, bench)
             findings.accounts = sampler.stop()
@@ -80,7 +80,7 @@ def _cell(task: Task, findings: Findings) -> Cell:
         "server": findings.server,
         "load": findings.record,
         "windows": _windows(task, findings),
-        "memory": memory_figures(findings.baseline, connected, task.scenario.connections),
+        "memory": memory_figures(findings.baseline, connected, task.scenario.held_connections),
         "series": findings.accounts.series.as_dict(),
         "outcome": "measured" if findings.failure is None else "failed",
         "failure": findings.failure,

@@ -9,25 +9,30 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.bench import Bench, Tools
+from harness import calibrate, calibration_text
+from harness.bench import Bench, Observer, Tools
 from harness.catalogue import CatalogueError, Choice, read_catalogue
+from harness.ceiling import CALIBRATIONS, Ceilings, read_ceilings
 from harness.environment import read_environment
-from harness.interrupts import Interrupts
+from harness.interrupts import Interrupted, Interrupts
 from harness.pinning import allowed_cpus
 from harness.plan import Narrowing, find_plan, make_plan, plan_names, read_plan_file
 from harness.plan_errors import PlanError
 from harness.progress import LineDisplay, LiveDisplay, Unheard
 from harness.run import Outcome, ResumeError, Run, measure_run, new_run, resumed_run
 from harness.schema import SchemaError
-from harness.store import RUN_FILE, StoreError, latest_run, read_run, scratch_folder
+from harness.store import RUN_FILE, StoreError, latest_run, make_writable, read_run, scratch_folder
 from harness.supervise import Guard, Watch
 
 EXIT_OK = 0
@@ -39,6 +44,7 @@ EXIT_INTERRUPTED = 130
 DEFAULT_PLAN = "quick"
 RESULTS = Path("results/runs")
 LATEST = ""
+NEEDS_LINUX = f"measuring needs Linux, whose accounts are read; this is {sys.platform}"
 PASSED_ON = {"serve": "servers", "load": "loadgen"}
 
 OUR_TOOLS = Tools()
@@ -82,6 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands.add_parser("run", help="measure a plan"))
     _add_report(commands.add_parser("report", help="write the report of a run and print its ranking"))
+    _add_calibrate(commands.add_parser("calibrate", help="measure what the load generator can do on this machine"))
     listing = commands.add_parser("list", help="print the models, the transports and the plans there are")
     listing.set_defaults(command=command_list)
     for name, module in PASSED_ON.items():
@@ -99,8 +106,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add(
         "--results", type=Path, default=RESULTS, metavar="DIR", help="where run folders are made (default: %(default)s)"
     )
+    add("--calibrations", type=Path, default=CALIBRATIONS, metavar="DIR", help="of this machine (default: %(default)s)")
     add("--resume", nargs="?", const=LATEST, metavar="RUN", help="go on with a run, the latest when none is named")
     add("--report", action="store_true", help="write the report afterwards and print the ranking")
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.set_defaults(command=command_calibrate)
+    add("--quick", action="store_true", help="about a minute instead of three, with wider ranges")
+    add("--pin", default="auto", metavar="PIN", help="CPUs as in a plan: auto (default), none, or SERVER:LOADGEN")
+    add("--transports", type=_names, metavar="A,B", help="measure only the ceilings of these")
+    add("--results", type=Path, default=CALIBRATIONS, metavar="DIR", help="where it is stored (default: %(default)s)")
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
@@ -126,9 +143,9 @@ def pass_on(name: str, words: Sequence[str]) -> NoReturn:
 def command_run(arguments: argparse.Namespace, tools: Tools) -> int:
     """Measure a plan, or what is missing of a run."""
     if not sys.platform.startswith("linux"):
-        return _fail(f"measuring needs Linux, whose accounts are read; this is {sys.platform}", EXIT_NOTHING)
+        return _fail(NEEDS_LINUX, EXIT_NOTHING)
     run = prepare_run(arguments, tools)
-    outcome = _measure(run, tools)
+    outcome = _measure(run, tools, read_ceilings(arguments.calibrations, run.document["environment"]))
     exit_code = _conclude(run, outcome)
     if arguments.report and exit_code in {EXIT_OK, EXIT_SOME_FAILED}:
         _report(run.folder)
@@ -165,17 +182,18 @@ def _find_run(name: str, results: Path) -> Path:
     raise ResumeError(f"{name} is no run folder, nor the name of one in {results}")
 
 
-def _measure(run: Run, tools: Tools) -> Outcome:
+def _measure(run: Run, tools: Tools, ceilings: Ceilings) -> Outcome:
     console = Unheard(stderr=True)
     display = LiveDisplay(console) if console.is_terminal else LineDisplay(console)
-    with (
-        scratch_folder() as scratch,
-        Interrupts() as interrupts,
-        Guard() as guard,
-        Watch(interrupts, guard) as watch,
-        display,
-    ):
-        return measure_run(run, Bench(watch, allowed_cpus(), display, scratch, tools))
+    with _bench(tools, display) as bench, display:
+        return measure_run(run, replace(bench, ceilings=ceilings))
+
+
+@contextmanager
+def _bench(tools: Tools, tell: Observer) -> Iterator[Bench]:
+    """Give all that measuring needs, and leave nothing of it behind."""
+    with scratch_folder() as scratch, Interrupts() as interrupts, Guard() as guard, Watch(interrupts, guard) as watch:
+        yield Bench(watch, allowed_cpus(), tell, scratch, tools)
 
 
 def _conclude(run: Run, outcome: Outcome) -> int:
@@ -195,6 +213,35 @@ def _conclude(run: Run, outcome: Outcome) -> int:
     if not outcome.measured:
         return EXIT_NOTHING
     return EXIT_SOME_FAILED if outcome.failures else EXIT_OK
+
+
+def command_calibrate(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Measure the load generator, store what was found, and say what it means."""
+    if not sys.platform.startswith("linux"):
+        return _fail(NEEDS_LINUX, EXIT_NOTHING)
+    catalogue = read_catalogue(tools.servers, tools.folder)
+    effort = calibrate.QUICK if arguments.quick else calibrate.FULL
+    wanted = calibrate.read_wanted(effort, arguments.pin, arguments.transports, catalogue)
+    make_writable(arguments.results)
+    say = partial(Unheard(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
+    try:
+        with _bench(tools, lambda event: None) as bench:
+            found = calibrate.calibrate(wanted, catalogue, bench, say)
+    except Interrupted:
+        return _fail("interrupted: the calibration is not stored", EXIT_INTERRUPTED)
+    return _conclude_calibration(found, arguments.results)
+
+
+def _conclude_calibration(found: Mapping[str, Any], results: Path) -> int:
+    """Store a calibration and print what it says; return the exit code."""
+    for sentence in found["failures"]:
+        print(f"echobench: not measured: {sentence}", file=sys.stderr)
+    if not found["windows"]:
+        return _fail("nothing could be measured, and nothing is stored", EXIT_NOTHING)
+    path = calibrate.store(found, results)
+    calibration_text.print_calibration(found, Console())
+    print(path)
+    return EXIT_SOME_FAILED if found["failures"] else EXIT_OK
 
 
 def command_report(arguments: argparse.Namespace, tools: Tools) -> int:

@@ -23,7 +23,15 @@ from harness.lines import parse_event, parse_json, shown
 from harness.pinning import Pinning, cpu_list
 from harness.sampler import Sampler
 from harness.scenario import Scenario
-from harness.schema import LOAD_SCHEMA, LoadRecord, LoadWindow, SchemaError, require_schema
+from harness.schema import (
+    LOAD_SCHEMA,
+    LoadRecord,
+    LoadWindow,
+    SchemaError,
+    require_schema,
+    required_keys,
+    window_name,
+)
 from harness.supervise import Child, Ended, Line, end, run_to_end
 
 AFTERMATH_S = 1.0
@@ -39,6 +47,8 @@ def load_command(task: Task, ready: Mapping[str, Any], record: Path, bench: Benc
         command += ["--load", load]
     options: dict[str, object] = {
         "--connections": scenario.connections,
+        "--idle": scenario.idle,
+        "--mode": scenario.mode,
         "--warmup": f"{scenario.warmup_s:.12g}",
         "--window": f"{scenario.window_s:.12g}",
         "--payload": scenario.payload,
@@ -49,17 +59,18 @@ def load_command(task: Task, ready: Mapping[str, Any], record: Path, bench: Benc
     }
     if task.pinning.pinned:
         options["--cpus"] = cpu_list(task.pinning.loadgen_cpus)
+    command += ["--spin"] if task.spin else []
     return [*command, *(str(word) for option in options.items() for word in option)]
 
 
 def expected_s(scenario: Scenario) -> float:
     """Return how long the windows of a scenario take with their warm-ups."""
-    return len(scenario.loads) * (scenario.warmup_s + scenario.window_s)
+    return len(scenario.windows) * (scenario.warmup_s + scenario.window_s)
 
 
 def deadline_s(scenario: Scenario, overhead_s: float) -> float:
     """Return after how long a load generator of this scenario must have ended, in seconds."""
-    return overhead_s + expected_s(scenario) + len(scenario.loads) * (2 * scenario.timeout_s + SETTLE_S)
+    return overhead_s + expected_s(scenario) + len(scenario.windows) * (2 * scenario.timeout_s + SETTLE_S)
 
 
 @contextmanager
@@ -132,7 +143,7 @@ def _action(event: dict[str, Any], sampler: Sampler, scenario: Scenario, bench: 
             return partial(sampler.announce, int(event["index"]), opens_ns, closes_ns)
         case "second":
             figures = event | {"responses": int(event["responses"])}
-            return partial(bench.tell, SecondPassed(scenario.loads[event["index"]], figures))
+            return partial(bench.tell, SecondPassed(scenario.windows[event["index"]], figures))
         case _:  # done, or an event of a later version
             return lambda: None
 
@@ -148,12 +159,18 @@ def read_record(path: Path, scenario: Scenario) -> LoadRecord:
         raise CellFailure(str(error)) from error
     except (OSError, ValueError, AttributeError) as error:
         raise CellFailure(f"the load generator's record can't be read: {error}") from error
-    missing = LoadRecord.__required_keys__ - document.keys()
+    missing = required_keys(LoadRecord) - document.keys()
     if not missing:
-        missing = frozenset().union(*(LoadWindow.__required_keys__ - window.keys() for window in document["windows"]))
+        required = required_keys(LoadWindow)
+        missing = frozenset().union(*(required - window.keys() for window in document["windows"]))
     if missing:
         raise CellFailure(f"the load generator's record lacks {', '.join(sorted(missing))}")
-    loads = [window["load"] for window in document["windows"]]
-    if loads != list(scenario.loads):
-        raise CellFailure(f"the load generator's record holds the windows {loads}, asked for were {[*scenario.loads]}")
+    try:
+        names = [window_name(window) for window in document["windows"]]
+    except (KeyError, TypeError) as error:
+        raise CellFailure(
+            f"the load generator's record holds a step of a sweep that makes no sense: {error}"
+        ) from error
+    if names != scenario.windows:
+        raise CellFailure(f"the load generator's record holds the windows {names}, asked for were {scenario.windows}")
     return cast(LoadRecord, document)

@@ -63,7 +63,9 @@ def scenario_product(
         if server is not None and (scenario.options or scenario.workers):
             raise PlanError(f"options and workers are flags of our servers; [servers.{scenario.model}] takes none")
         name = _free_name(_scenario_name(scenario, varying), scenarios)
-        if server is not None and scenario.transport not in server.transports:
+        if (contradiction := scenario.contradiction) is not None:
+            left_out.append(f"{name}: {contradiction}")
+        elif server is not None and scenario.transport not in server.transports:
             left_out.append(f"{name}: [servers.{scenario.model}] does not speak {scenario.transport}")
         else:
             scenarios[name] = scenario

@@ -27,6 +27,11 @@ class Pinning:
     pinned: bool
 
     @property
+    def text(self) -> str:
+        """Return it as a plan writes it: `SERVER:LOADGEN`, or `none`."""
+        return f"{cpu_list(self.server_cpus)}:{cpu_list(self.loadgen_cpus)}" if self.pinned else "none"
+
+    @property
     def shared(self) -> bool:
         """Tell whether the two sides may get in each other's way."""
         return not set(self.server_cpus).isdisjoint(self.loadgen_cpus)

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.bench import CellFinished, CellStarted, Event, RunStarted, SecondPassed
-from harness.schema import Cell, CellWindow, LimitedBy, LoadWindow, Summary, describe_warning
+from harness.schema import Cell, CellWindow, LimitedBy, LoadWindow, Summary, describe_warning, window_name
 
 
 def describe(event: Event) -> list[str]:
@@ -52,9 +52,15 @@ def outcome(cell: Cell) -> str:
     load = cell["load"]
     assert load is not None  # a measured cell has a record
     return "; ".join(
-        f"{seen['load']} {', '.join(window_figures(seen, window))}"
+        f"{_named(seen)} {', '.join(window_figures(seen, window))}"
         for seen, window in zip(load["windows"], cell["windows"], strict=True)
     )
+
+
+def _named(seen: LoadWindow) -> str:
+    """Return a window's name, with the rate that a step of a sweep came to."""
+    name = window_name(seen)
+    return name if name == seen["load"] else f"{name} ({seen['load']})"
 
 
 def window_figures(seen: LoadWindow, window: CellWindow) -> list[str]:
@@ -191,7 +197,7 @@ def cell_rows(cell: Cell) -> list[list[str]]:
         return [["-", "-", "-", "-", "failed", cell["failure"] or ""]]
     return [
         [
-            seen["load"],
+            window_name(seen),
             f"{'>= ' if window['limited_by'] == LimitedBy.GENERATOR else ''}{seen['throughput_per_s']:,.0f}",
             "-" if seen["load"] == "closed" else percentile(seen["response_time_ns"]),
             "-" if (cpu := window["server"]["cpu_us_per_request"]) is None else f"{cpu:.1f}",

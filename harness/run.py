@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.bench import Bench, CellFinished, CellStarted, RunStarted, Task
+from harness.ceiling import mark_near_ceiling
 from harness.cell import measure_cell
 from harness.environment import what_must_not_change
 from harness.generator import expected_s
@@ -84,7 +85,7 @@ def measure_run(run: Run, bench: Bench) -> Outcome:
         pending = [entry for entry in run.entries if not is_measured(entry)]
         outcome = Outcome(measured=len(run.entries) - len(pending))
         clock = Clock(pending)
-        bench.tell(_run_started(run, outcome, clock))
+        bench.tell(_run_started(run, outcome, clock, bench.ceilings.notes))
         _write_state(run, "running")
         try:
             for entry in pending:
@@ -99,7 +100,7 @@ def _measure_entry(entry: Entry, total: int, clock: Clock, bench: Bench) -> Cell
     """Measure one cell and store it."""
     number = entry.index + 1
     bench.tell(CellStarted(number, total, entry.scenario, entry.task.round, clock.left_s))
-    cell = measure_cell(entry.task, bench)
+    cell = mark_near_ceiling(measure_cell(entry.task, bench), bench.ceilings)
     write_json(entry.path, cell)
     clock.tick()
     bench.tell(CellFinished(number, total, entry.scenario, cell, clock.left_s))
@@ -166,8 +167,7 @@ def _tasks(plan: Plan, allowed_cpus: tuple[int, ...]) -> list[tuple[str, Task]]:
             pinning = resolve_pin(scenario.pin, allowed_cpus)
         except ValueError as error:
             raise PlanError(f"plan {plan.name}: {error}") from error
-        if pinning.pinned:
-            scenario = replace(scenario, pin=f"{cpu_list(pinning.server_cpus)}:{cpu_list(pinning.loadgen_cpus)}")
+        scenario = replace(scenario, pin=pinning.text)
         seed = plan.seed + round_ - 1
         tasks.append((name, Task(scenario, round_, seed, pinning, plan.servers.get(scenario.model))))
     return tasks
@@ -179,8 +179,9 @@ def _entries(tasks: list[tuple[str, Task]], folder: Path) -> tuple[Entry, ...]:
     )
 
 
-def _run_started(run: Run, outcome: Outcome, clock: Clock) -> RunStarted:
+def _run_started(run: Run, outcome: Outcome, clock: Clock, remarks: tuple[str, ...]) -> RunStarted:
     notes = [f"left out: {sentence}" for sentence in run.document.get("left_out", [])]
+    notes += remarks
     shared = [entry.task.pinning for entry in run.entries if entry.task.pinning.pinned and entry.task.pinning.shared]
     if shared:
         cpus = cpu_list(shared[0].server_cpus)

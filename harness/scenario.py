@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.pinning import parse_pin
-from harness.schema import Load
+from harness.schema import MAX_SWEEP_STEPS, Load, parse_payload, require_capacity, window_names
 
 MAX_CONNECTIONS = 100_000
 MAX_PAYLOAD_BYTES = 1_048_576
@@ -35,6 +35,7 @@ class Scenario:
     model: str
     transport: str
     connections: int
+    idle: int
     payload: str
     loads: tuple[str, ...]
     warmup_s: float
@@ -47,6 +48,27 @@ class Scenario:
     python: str | None
     workers: int | None
     options: tuple[str, ...]
+
+    @property
+    def held_connections(self) -> int:
+        """Return how many connections are up all the time: none under churn."""
+        return 0 if self.mode == "churn" else self.connections + self.idle
+
+    @property
+    def contradiction(self) -> str | None:
+        """Return why these choices don't go together, None where they do."""
+        if self.mode != "churn":
+            return None
+        if self.transport == "udp":
+            return 'mode = "churn" makes connections, and udp has none'
+        if self.pipeline != 1 or self.idle:
+            return 'mode = "churn" has one request on a connection: no pipeline, no idle'
+        return None
+
+    @property
+    def windows(self) -> list[str]:
+        """Return what the windows are called, in their order: a load may stand for several."""
+        return window_names(self.loads)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the stored form, of JSON's types alone."""
@@ -93,11 +115,12 @@ def _seconds(least: float) -> Rule:
     return rule
 
 
-def _only(single: str) -> Rule:
+def _one_of(*texts: str) -> Rule:
     def rule(value: object) -> str:
-        if value == single:
-            return single
-        raise ValueError(f'only "{single}"')
+        if isinstance(value, str) and value in texts:
+            return value
+        only = "only " if len(texts) == 1 else ""
+        raise ValueError(only + " or ".join(f'"{text}"' for text in texts))
 
     return rule
 
@@ -112,18 +135,31 @@ def _payload(value: object) -> str:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and text.isascii() and text.isdecimal() and int(text) <= MAX_PAYLOAD_BYTES:
         return str(int(text))
-    raise ValueError(f'a number of bytes from 0 to {MAX_PAYLOAD_BYTES:,}, as "64"')
+    try:
+        if isinstance(text, str) and max(share.size_bytes for share in parse_payload(text)) <= MAX_PAYLOAD_BYTES:
+            return text
+    except ValueError:
+        pass  # told below, in the same words as for a value that is no text
+    raise ValueError(
+        f'a number of bytes from 0 to {MAX_PAYLOAD_BYTES:,}, as "64", or a mix of sizes with parts that add up to 1, '
+        'as "64:0.9,4096:0.1"'
+    )
 
 
 def _loads(value: object) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
-    allowed = 'a list of loads, each "closed", "open:RATE" or "open:RATE:constant" (RATE in requests/s, more than 0)'
+    allowed = (
+        'a list of loads, each "closed", "open:RATE" or "open:RATE:constant" (RATE in requests/s, more than 0), or '
+        f'"sweep:N" (N steps, 1 to {MAX_SWEEP_STEPS}, of the capacity that a "closed" before it measured)'
+    )
     if not isinstance(texts, list) or not texts:
         raise ValueError(allowed)
     try:
-        return tuple(str(Load.parse(text)) for text in texts)
+        loads = [Load.parse(text) for text in texts]
+        require_capacity(loads)
     except (ValueError, AttributeError):  # not a load, or not a text
         raise ValueError(allowed) from None
+    return tuple(str(load) for load in loads)
 
 
 def _pin(value: object) -> str:
@@ -151,14 +187,15 @@ KEYS: Mapping[str, Key] = {
     "model": Key(_name, required=True),
     "transport": Key(_name, required=True),
     "connections": Key(whole_number(1, MAX_CONNECTIONS), 64),
+    "idle": Key(whole_number(0, MAX_CONNECTIONS), 0),
     "payload": Key(_payload, "64"),
     "loads": Key(_loads, ("closed",)),
     "warmup_s": Key(_seconds(0), 1.0),
     "window_s": Key(_seconds(0.05), 5.0),
     "timeout_s": Key(_seconds(0.001), 1.0),
-    "mode": Key(_only("persistent"), "persistent"),
+    "mode": Key(_one_of("persistent", "churn"), "persistent"),
     "pipeline": Key(whole_number(1, MAX_PIPELINE), 1),
-    "work": Key(_only("echo"), "echo"),
+    "work": Key(_one_of("echo"), "echo"),
     "pin": Key(_pin, "auto"),
     "python": Key(_default_python, None),
     "workers": Key(whole_number(1, MAX_WORKERS), None),

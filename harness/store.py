@@ -23,10 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from harness.schema import CELL_SCHEMA, RUN_SCHEMA, Cell, require_schema
+from harness.schema import CALIBRATION_SCHEMA, CELL_SCHEMA, RUN_SCHEMA, Cell, require_schema, required_keys
 
 RUN_FILE = "run.json"
 CELLS_FOLDER = "cells"
+CALIBRATION_KEYS = frozenset({"schema", "started", "pin", "environment", "windows"})
 RUN_KEYS = frozenset({"schema", "plan", "environment", "seed", "order", "state"})
 
 
@@ -135,8 +136,29 @@ def read_cell(path: Path) -> Cell:
     """
     document = _read_object(path)
     require_schema(document, CELL_SCHEMA, str(path))
-    _require_keys(document, Cell.__required_keys__, path)
+    _require_keys(document, required_keys(Cell), path)
     return cast(Cell, document)
+
+
+def read_calibration(path: Path) -> dict[str, Any]:
+    """Return one calibration.
+
+    Raises StoreError where it can't be read or is damaged, SchemaError where it is of another version.
+    """
+    document = _read_object(path)
+    require_schema(document, CALIBRATION_SCHEMA, str(path))
+    _require_keys(document, CALIBRATION_KEYS, path)
+    return document
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder where there is none, and see that it can be written to; raises StoreError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StoreError(f"{folder} can't be written to: {error.strerror}") from error
 
 
 def read_cells(folder: Path) -> tuple[list[Cell], list[str]]:

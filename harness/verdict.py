@@ -8,12 +8,13 @@ Pure functions: figures in, an enum member and warnings out.
    statement about the server. *Full* is a server whose CPUs were idle less than 5 %, or with a thread that ran 95 % of
    the time it had: whatever a faster generator would do, it could not get much more of that. (A generator that always
    finds a reply ready is always busy, also when it could go faster: with many servers it handles one reply a time.)
-2. server: it had work to do (closed load, or an open one whose schedule was missed) and either its CPUs were idle less
-   than 10 % of the time they had, or one of its threads ran at least 90 % of it. The time they had is the window less
-   what the hypervisor took: by the wall clock, saturated servers on a virtual machine read anything from 0.64 to 0.91.
-   CPUs that others kept busy say nothing about the server: at least half of the busy time must be its own.
+2. server: it had work to do (closed load, or an open one with too few replies in time) and either its CPUs were idle
+   less than 10 % of the time they had, or one of its threads ran at least 90 % of it. The time they had is the window
+   less what the hypervisor took: by the wall clock, saturated servers on a virtual machine read anything from 0.64 to
+   0.91. CPUs that others kept busy say nothing about the server: at least half of the busy time must be its own.
 3. concurrency: closed load and neither side at its limit: more connections would give more.
-4. offered load: open load, and everything went out in time and came back.
+4. offered load: open load, and what was due came back inside the window. Requests that went out late for a moment, as
+   when the machine stopped the generator, are warned of (`schedule_missed`); they did not limit the throughput.
 5. undetermined, also where the figures that a rule needs could not be had.
 
 The load generator's own warnings (`loadgen/doubts.py`) are taken as they are: it has seen the single requests. Those of
@@ -26,6 +27,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.schema import (
+    ACHIEVED_LEAST,
     GENERATOR_BUSY,
     LimitedBy,
     LoadWindow,
@@ -70,7 +72,8 @@ class ServerLife:
 def limited_by(window: LoadWindow, resources: Resources) -> LimitedBy:
     """Return what kept a window's throughput from being higher."""
     closed = window["load"] == CLOSED
-    missed = any(record["kind"] == WarningKind.SCHEDULE_MISSED for record in window["warnings"])
+    achieved = window["achieved"]
+    missed = not closed and achieved is not None and achieved < ACHIEVED_LEAST
     if window["busy_fraction"] >= GENERATOR_BUSY and not _server_used_up(resources, SERVER_FULL_IDLE):
         return LimitedBy.GENERATOR
     saturated = _server_used_up(resources, SERVER_IDLE)

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.schema import JAIN_FAIR, SAMPLES_NEEDED, LoadWindow, WarningKind, WarningRecord, total_errors, warning
+from harness.schema import (
+    ACHIEVED_LEAST,
+    JAIN_FAIR,
+    SAMPLES_NEEDED,
+    LoadWindow,
+    WarningKind,
+    WarningRecord,
+    total_errors,
+    warning,
+)
 
-ACHIEVED = 0.99
 LATENESS_OF_RESPONSE = 0.1
 LATENESS_NS = 1_000_000
 PAUSES_OF_WINDOW = 0.01
@@ -27,7 +35,7 @@ def schedule_missed(window: LoadWindow) -> WarningRecord | None:
     if window["load"] == CLOSED:
         return None
     achieved = window["achieved"]
-    if achieved is not None and achieved < ACHIEVED:
+    if achieved is not None and achieved < ACHIEVED_LEAST:
         return warning(WarningKind.SCHEDULE_MISSED, achieved=achieved)
     lateness = window["send_lateness_ns"] and window["send_lateness_ns"]["p99"]
     response = window["response_time_ns"]["p50"]

@@ -18,15 +18,16 @@ import select
 from time import monotonic_ns as clock
 
 from harness.schema import ErrorKind
-from loadgen.connection import Connection, Lanes, Verdict
+from loadgen.connection import Connection, Lanes
 from loadgen.recorder import Recorder
-from loadgen.wire import ClientCodec, Reply, next_counter
+from loadgen.settle import give_up_overdue, settle
+from loadgen.wire import ClientCodec, next_counter
 
 # A greater reply seldom arrives in one piece, and keeping it at hand for every connection would take memory.
 FAST_REPLY_BYTES = 1 << 13
 READ_BYTES = 1 << 16
 # A sweep over 10,000 connections would delay whatever is due by milliseconds: they get their turn in parts.
-SWEEP_EVERY_NS = 20_000_000
+SWEEP_EVERY_NS = 50_000_000
 SWEEP_PART = 256
 
 # A refused read is what a datagram socket says when nobody has the server's port (any more).
@@ -233,8 +234,9 @@ class Exchange:
         if not data and self.codec.ordered:
             self._end(connection, ErrorKind.RESET if connection.was_reset else ErrorKind.CLOSED)
             return
+        ordered, is_open, counter = self.codec.ordered, self.is_open, self._counter
         for reply in connection.wire.replies(data):
-            self._settle(connection, reply, now)
+            settle(connection, reply, self.recorder, now, ordered=ordered, is_open=is_open, counter=counter)
         if connection.wire.broken is not None:
             logger.info("connection %d: %s", connection.number, connection.wire.broken)
             self._end(connection, ErrorKind.PROTOCOL)
@@ -268,24 +270,6 @@ class Exchange:
             connection.backlog.append(connection.waiting.pop()[1])
         self._watch_writing(connection)
 
-    def _settle(self, connection: Connection, reply: Reply, now: int) -> None:
-        recorder, ordered = self.recorder, self.codec.ordered
-        verdict, request = connection.take(reply, ordered, self._counter)
-        if verdict is Verdict.REORDERED:
-            recorder.reordered(now)
-            verdict = Verdict.CORRUPT if ordered or not reply.intact else Verdict.ANSWERED
-        if request is not None and verdict is Verdict.ANSWERED:
-            recorder.answered(request, now, connection.fd, self.is_open)
-        elif request is not None:
-            recorder.failed(ErrorKind.CORRUPT, request, connection.number, now)
-        elif verdict is Verdict.LATE:
-            recorder.late(now)
-        else:
-            if verdict is Verdict.DUPLICATE:
-                recorder.duplicate(now)
-            if verdict is Verdict.STRAY or ordered:
-                recorder.unasked(now)
-
     # Time.
 
     def sweep(self, now: int) -> None:
@@ -298,10 +282,7 @@ class Exchange:
         for connection in part:
             if self.lanes.waits(connection.fd, limit):
                 self._take_over(connection)
-            while connection.waiting and connection.waiting[0][1] < limit:
-                self.recorder.failed(ErrorKind.TIMEOUT, connection.give_up(), connection.number, now)
-            while connection.backlog and connection.backlog[0] < limit:
-                self.recorder.never_sent(ErrorKind.TIMEOUT, connection.backlog.popleft(), connection.number, now)
+            give_up_overdue(connection, limit, self.recorder, now)
             if self.lanes.expected[connection.fd] is None:
                 self._refill(connection)
                 self._close_when_done(connection)

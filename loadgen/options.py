@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.schema import Load, require_capacity
-from loadgen.payload import Share, parse_payload
+from harness.schema import Load, Share, parse_payload, require_capacity
 from loadgen.wire import MAX_CONNECTION_NUMBER, most_payload_bytes, transports
 
 # What `python -m loadgen` is called towards Locust's parser: its command line is complete, so that configuration files

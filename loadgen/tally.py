@@ -137,7 +137,10 @@ class WindowTally:
         if end > first:
             self.responses += int(end - first)
             self._replies.add(numbers[first:end])
-            self._add_to_seconds(received[first:end], response[first:end])
+            if end - first == received.size and received[-1] < self.second_ends_ns():
+                self._second.merge(all_response)
+            else:
+                self._add_to_seconds(received[first:end], response[first:end])
         inside = (due >= self.opens_ns) & (due < self.closes_ns)
         self.answered_in_time += int(np.count_nonzero(inside[:end]))
         if inside.all():

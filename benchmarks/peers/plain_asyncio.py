@@ -1,6 +1,6 @@
 """The asyncio server that most people would write: `asyncio.Protocol`, raw echo, one process.
 
-Its transport reads with `recv(256 KiB)`; see servers/models/asyncio.py for why that is slow in a fresh process.
+Its transport reads with `recv(256 KiB)`; see docs/models.md for why that may be slow.
 """
 
 import asyncio

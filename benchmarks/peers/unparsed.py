@@ -1,13 +1,13 @@
-"""One of our models with a protocol that echoes without parsing: `python -m benchmarks.peers.unparsed MODEL`.
+"""One of our models with a protocol that only echoes: `python -m benchmarks.peers.unparsed MODEL [TRANSPORT]`.
 
-Its figure beside the model's own tells what the wire protocol costs.
+Its figure beside the model's own tells what the wire protocol costs. TRANSPORT is tcp (the default) or udp.
 """
 
 import sys
 from collections.abc import Iterator
 
 from servers.config import ServerConfig
-from servers.contract import Octets, Phase, Step
+from servers.contract import Octets, Phase, ProtocolFactory, Step
 from servers.lifecycle import serve
 from servers.registry import load_model
 
@@ -32,6 +32,16 @@ class RawEcho:
         return self.receive_eof()
 
 
+class RawDatagramEcho:
+    """Sends back each datagram."""
+
+    def receive(self, datagram: Octets) -> bytes | None:
+        return bytes(datagram)
+
+
+ECHOES: dict[str, ProtocolFactory] = {"tcp": lambda _tally: RawEcho(), "udp": lambda _tally: RawDatagramEcho()}
+
 if __name__ == "__main__":
     name = sys.argv[1]
-    sys.exit(serve(load_model(name), lambda _tally: RawEcho(), ServerConfig(name)))
+    transport = sys.argv[2] if len(sys.argv) > 2 else "tcp"
+    sys.exit(serve(load_model(name), ECHOES[transport], ServerConfig(name, transport=transport)))

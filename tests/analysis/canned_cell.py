@@ -52,6 +52,7 @@ class CannedModel:
     system_share: float = 0.7
     bytes_per_connection: float = 4_000.0
     unanswered_share: float = 0.0
+    keeps_up_to: float = 1.0  # the part of its capacity beyond which a sweep's schedule is missed
     closed_verdict: LimitedBy = LimitedBy.SERVER
     open_verdict: LimitedBy = LimitedBy.OFFERED_LOAD
     warnings: tuple[WarningRecord, ...] = ()
@@ -85,8 +86,9 @@ def make_cell(model: CannedModel, scenario: dict[str, Any], draw: Draw) -> tuple
     """Return a cell that shows what the model is to show, and the raw times behind its histograms."""
     if draw.round in model.failed_rounds:
         return _cell(model, scenario, draw, None, []), []
-    loads = [Load.parse(text) for text in scenario["loads"]]
-    made = [_window(model, load, draw) for load in loads]
+    made: list[tuple[LoadWindow, Times]] = []
+    for text in scenario["loads"]:
+        made += [_window(model, load, draw) for load in _steps(Load.parse(text), [window for window, _ in made])]
     record = _record(scenario, [window for window, _ in made])
     watched = [_watched(model, window, draw, scenario) for window, _ in made]
     return _cell(model, scenario, draw, record, watched), [times for _, times in made]
@@ -144,16 +146,28 @@ def _record(scenario: Mapping[str, Any], windows: list[LoadWindow]) -> LoadRecor
     }
 
 
+def _steps(load: Load, before: list[LoadWindow]) -> list[Load]:
+    """Return the load, or those of a sweep: parts of the closed window before it."""
+    closed = [window["throughput_per_s"] for window in before if window["load"] == "closed"]
+    steps = range(1, load.steps + 1)
+    return [
+        Load("open", round(closed[-1] * (2 * step - 1) / (2 * load.steps), 1), step=step, of=load.steps)
+        for step in steps
+    ] or [load]
+
+
 def _window(model: CannedModel, load: Load, draw: Draw) -> tuple[LoadWindow, Times]:
     closed = load.kind == "closed"
     throughput = model.throughput_per_s * draw.drift * draw.noisy(model.noise)
     due = round(throughput * WINDOW_S) if closed else int(draw.rng.poisson(load.rate_per_s * WINDOW_S))
-    times = _times(model, due, 64 / throughput * 1e9 if closed else model.service_ns * draw.noisy(model.noise), draw)
+    idle = 1 if closed or not load.of else 1 - load.rate_per_s / throughput
+    level_ns = 64 / throughput * 1e9 if closed else model.service_ns * draw.noisy(model.noise) / max(0.05, idle)
+    times = _times(model, due, level_ns, draw)
     answered = due - times.unanswered
     response, service = times.response_time, times.service_time
     lateness = summary(draw.rng.exponential(30_000, len(response)).astype(np.int64), 0)
     verdict = model.closed_verdict if closed else model.open_verdict
-    return {
+    window: LoadWindow = {
         "load": str(load),
         "opens_monotonic_ns": 1_000_000_000,
         "closes_monotonic_ns": 1_000_000_000 + round(WINDOW_S * 1e9),
@@ -181,7 +195,10 @@ def _window(model: CannedModel, load: Load, draw: Draw) -> tuple[LoadWindow, Tim
         "cpu_s": 1.0,
         "pauses": {"count": 2, "total_ns": 900_000, "max_ns": 600_000},
         "warnings": [],
-    }, times
+    }
+    if (sweep := load.sweep) is not None:
+        window["sweep"] = sweep
+    return window, times
 
 
 def _times(model: CannedModel, due: int, level_ns: float, draw: Draw) -> Times:
@@ -197,6 +214,8 @@ def _watched(model: CannedModel, seen: LoadWindow, draw: Draw, scenario: Mapping
     per_request_us = model.cpu_us / draw.drift * draw.noisy(model.noise / 2)
     cpu_s = per_request_us * seen["responses"] / 1e6
     unanswered = [warning(WarningKind.UNANSWERED, unanswered=seen["unanswered"], due=seen["due"])]
+    missed = "sweep" in seen and seen["sweep"]["fraction"] > model.keeps_up_to
+    late = [warning(WarningKind.SCHEDULE_MISSED, achieved=0.97)] if missed else []
     return {
         "server": {
             "cpu_s": cpu_s,
@@ -214,7 +233,7 @@ def _watched(model: CannedModel, seen: LoadWindow, draw: Draw, scenario: Mapping
         "kernel": {"listen_overflows": 0},
         "steal_s": 0.01,
         "limited_by": (model.closed_verdict if seen["load"] == "closed" else model.open_verdict).value,
-        "warnings": [*model.warnings, *(unanswered if seen["unanswered"] else [])],
+        "warnings": [*late, *model.warnings, *(unanswered if seen["unanswered"] else [])],
     }
 
 

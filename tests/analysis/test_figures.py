@@ -33,20 +33,22 @@ LABEL = "TCP, 64 B, 64 connections, server on CPU 0, " + HOSTILE
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with everything in it that makes a figure difficult."""
-    return frames.read(make_run(tmp_path_factory.mktemp("runs") / "hard", MODELS, Setting(rounds=6)).folder)
+    setting = Setting(rounds=6, loads=("closed", "open:2000", "sweep:3"))
+    return frames.read(make_run(tmp_path_factory.mktemp("runs") / "hard", MODELS, setting).folder)
 
 
 @pytest.fixture(scope="module")
 def drawn(run: Run) -> dict[str, Figure]:
     """Every figure, laid out."""
-    closed, opened = (run.windows[run.windows["kind"] == kind] for kind in ("closed", "open"))
-    curves = run.percentiles[run.percentiles["kind"] == "open"]
+    closed, opened = (run.windows[run.windows["window"] == index] for index in (0, 1))
+    curves = run.percentiles[run.percentiles["window"] == 1]
     found = {
         "throughput": figures.throughput(closed, NAMES, LABEL),
         "cpu": figures.cpu_per_request(opened, NAMES, LABEL),
         "memory": figures.memory_per_connection(run.cells, NAMES, LABEL),
         "response": figures.percentile_curves(curves, "response_time", NAMES, LABEL),
         "service": figures.percentile_curves(curves, "service_time", NAMES, LABEL),
+        "sweep": figures.latency_against_load(run.windows[run.windows["sweep_of"] == 3], NAMES, LABEL),
     }
     with style.applied(), warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -55,7 +57,7 @@ def drawn(run: Run) -> dict[str, Figure]:
     return found
 
 
-NAMES_OF_FIGURES = ("throughput", "cpu", "memory", "response", "service")
+NAMES_OF_FIGURES = ("throughput", "cpu", "memory", "response", "service", "sweep")
 
 
 def texts(figure: Figure) -> Iterator[Text]:
@@ -100,8 +102,8 @@ def test_text_is_large_enough_to_be_read_on_a_telephone(drawn: dict[str, Figure]
 def test_a_figure_says_what_was_measured_where_and_in_which_unit(drawn: dict[str, Figure], name: str) -> None:
     said = words(drawn[name])
     assert "server on CPU 0" in said
-    unit = {"throughput": "replies/s", "cpu": "µs", "memory": "kB", "response": "ms", "service": "ms"}[name]
-    assert unit in said
+    units = {"throughput": "replies/s", "cpu": "µs", "memory": "kB", "response": "ms", "service": "ms", "sweep": "ms"}
+    assert units[name] in said
 
 
 def test_a_bound_is_hatched_and_says_so(drawn: dict[str, Figure]) -> None:
@@ -158,6 +160,7 @@ def test_nothing_at_all_can_be_drawn(run: Run) -> None:
         figures.cpu_per_request(nothing, [], LABEL),
         figures.memory_per_connection(run.cells.iloc[:0], ["fork"], LABEL),
         figures.percentile_curves(run.percentiles.iloc[:0], "response_time", ["fork"], LABEL),
+        figures.latency_against_load(nothing, ["fork"], LABEL),
     ):
         assert "nothing was measured" in words(figure)
         assert drawing.as_png(figure).startswith(b"\x89PNG")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from analysis import frames
-from harness import schema, store
+from harness import calibrate, calibration, schema, store
 
 README = (Path(__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
 SHAPES: tuple[Any, ...] = (
@@ -22,13 +22,18 @@ SHAPES: tuple[Any, ...] = (
     schema.Fairness,
     schema.Pauses,
     schema.Second,
+    schema.SweepStep,
+    schema.WorkerProcess,
+    schema.WorkerWindow,
+    calibration.Slot,
+    calibrate.Effort,
 )
 FIELDS = sorted({field for shape in SHAPES for field in shape.__annotations__})
 WORDS = [*schema.LimitedBy, *schema.WarningKind, *schema.ErrorKind]
-SCHEMAS = [schema.RUN_SCHEMA, schema.CELL_SCHEMA, schema.LOAD_SCHEMA]
+SCHEMAS = [schema.RUN_SCHEMA, schema.CELL_SCHEMA, schema.LOAD_SCHEMA, schema.CALIBRATION_SCHEMA]
 
 
-@pytest.mark.parametrize("name", [*FIELDS, *sorted(store.RUN_KEYS), *WORDS, *SCHEMAS])
+@pytest.mark.parametrize("name", [*FIELDS, *sorted(store.RUN_KEYS | store.CALIBRATION_KEYS), *WORDS, *SCHEMAS])
 def test_every_stored_name_is_described(name: str) -> None:
     assert f"`{name}`" in README
 

@@ -32,6 +32,15 @@ def test_numbers_have_three_digits_and_thousands_separators(value: float | None,
     assert wording.number(value) == text
 
 
+def test_a_step_of_a_sweep_is_a_part_of_the_capacity() -> None:
+    assert wording.sweep(2, 5) == "load sweep, 30 % of its own capacity"
+
+
+def test_rates_in_a_warning_have_their_unit() -> None:
+    near = warning(WarningKind.NEAR_CEILING, throughput_per_s=55_123.4, ceiling_per_s=60_000.0)
+    assert wording.warning(near) == "near ceiling (throughput 55,123/s, ceiling 60,000/s)"
+
+
 def test_a_time_that_was_never_answered_reads_as_the_time_out() -> None:
     assert wording.milliseconds(math.inf, 1.0) == "> 1 s"
     assert wording.milliseconds(math.inf, 0.25) == "> 0.25 s"

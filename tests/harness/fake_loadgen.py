@@ -7,6 +7,7 @@ dies         is killed in the middle of a window      hangs        never ends
 babbles      prints what is no JSON                   secretive    writes no record
 future       writes a record of another version       truncated    writes half of a record
 partial      writes a record without a key            confused     writes other windows than it was asked for
+stepless     writes a step of a sweep without number
 floods       fills its stderr while it runs           nonsense     announces a window without its times
 """
 
@@ -85,7 +86,7 @@ def record(options: argparse.Namespace, windows: list[dict[str, Any]], requests:
         "payload": options.payload,
         "timeout_s": options.timeout,
         "seed": options.seed,
-        "spin": False,
+        "spin": options.spin,
         "requests_total": requests,
         "generator": {"processes": 1, "cpus": sorted(os.sched_getaffinity(0)), "python": "3", "locust": "0"},
         "connect_time_ns": summary(options.connections),
@@ -113,10 +114,23 @@ def exchange(connections: list[socket.socket]) -> int:
     return ROUND_TRIPS * len(connections)
 
 
+def steps(load: str) -> list[tuple[str, dict[str, Any] | None]]:
+    """Return the windows that a load stands for: a sweep's at made-up rates."""
+    kind, _, count = load.partition(":")
+    if kind != "sweep":
+        return [(load, None)]
+    made = [
+        {"step": step, "of": int(count), "fraction": (2 * step - 1) / (2 * int(count))}
+        for step in range(1, int(count) + 1)
+    ]
+    return [(f"open:{5_000 * sweep['fraction']:.12g}", sweep) for sweep in made]
+
+
 def measure(options: argparse.Namespace, connections: list[socket.socket]) -> dict[str, Any]:
     """Announce and "measure" all windows."""
-    windows, requests = [], 0
-    for index, load in enumerate(options.load):
+    windows: list[dict[str, Any]] = []
+    requests = 0
+    for index, (load, sweep) in enumerate(step for asked in options.load for step in steps(asked)):
         requests += exchange(connections)
         opens_ns = time.monotonic_ns() + int(NOTICE_S * 1e9)
         closes_ns = opens_ns + int(options.window * 1e9)
@@ -126,7 +140,7 @@ def measure(options: argparse.Namespace, connections: list[socket.socket]) -> di
         requests += exchange(connections)
         say("second", index=index, responses=1_234, p50_ns=80_000, p99_ns=400_000, errors=0)
         time.sleep(max(0.0, (closes_ns - time.monotonic_ns()) / 1e9))
-        windows.append(window_record(load, opens_ns, closes_ns, options.window))
+        windows.append(window_record(load, opens_ns, closes_ns, options.window) | ({"sweep": sweep} if sweep else {}))
     return record(options, windows, requests)
 
 
@@ -150,6 +164,8 @@ def write_record(behaviour: str, path: Path, document: dict[str, Any]) -> None:
         del document["windows"][0]["fairness"]
     if behaviour == "confused":
         document["windows"][0]["load"] = "open:7"
+    if behaviour == "stepless":
+        del document["windows"][-1]["sweep"]["step"]
     text = json.dumps(document)
     path.write_text(text[: len(text) // 2] if behaviour == "truncated" else text, encoding="utf-8")
 
@@ -160,12 +176,14 @@ def main() -> int:
     parser.add_argument("behaviour")
     parser.add_argument("url")
     parser.add_argument("--load", action="append", default=[])
-    for flag in ("--connections", "--pipeline", "--seed"):
+    for flag in ("--connections", "--idle", "--pipeline", "--seed"):
         parser.add_argument(flag, type=int)
     for flag in ("--warmup", "--window", "--timeout"):
         parser.add_argument(flag, type=float)
     for flag in ("--payload", "--cpus"):
         parser.add_argument(flag)
+    parser.add_argument("--mode")
+    parser.add_argument("--spin", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     connections = connect(options)

@@ -209,6 +209,7 @@ def record_of(windows: list[dict[str, Any]]) -> dict[str, Any]:
         connections = pipeline = seed = 1
         payload = "64"
         timeout = 1.0
+        spin = False
 
     options: Any = Options
     return record(options, windows, requests=100)

@@ -69,6 +69,21 @@ def test_a_good_cell_holds_everything(marked: Bench, told: list[Event]) -> None:
     assert [event.load for event in told if isinstance(event, SecondPassed)] == list(LOADS)
 
 
+def test_a_sweep_has_a_window_a_step_and_each_is_measured(marked: Bench, told: list[Event]) -> None:
+    cell = measure_cell(make_task(loads=("closed", "sweep:2")), marked)
+    assert cell["failure"] is None
+    assert cell["load"] is not None
+    assert [window["load"] for window in cell["load"]["windows"]] == ["closed", "open:1250", "open:3750"]
+    assert [window["server"]["cpu_s"] is not None for window in cell["windows"]] == [True] * 3
+    names = ["closed", "sweep 1 of 2", "sweep 2 of 2"]
+    assert [event.load for event in told if isinstance(event, SecondPassed)] == names
+
+
+def test_a_step_of_a_sweep_that_makes_no_sense_fails_its_cell(marked: Bench) -> None:
+    cell = measure_cell(make_task(loads=("closed", "sweep:2")), replace(marked, tools=mark("stepless")))
+    assert "a step of a sweep that makes no sense" in (cell["failure"] or "")
+
+
 def test_the_servers_children_are_in_the_accounts_and_do_not_outlive_it(marked: Bench) -> None:
     cell = measured(marked, model="workers")
     assert cell["failure"] is None

@@ -96,6 +96,14 @@ def test_all_cells_measured_is_0_and_the_last_line_is_the_folder(echobench: Echo
     assert [line[:5] for line in lines[2:]] == ["[1/3]", "[2/3]", "[3/3]"]
 
 
+def test_a_calibration_that_can_not_be_used_is_told_and_the_run_goes_on(echobench: Echobench, tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text('{"schema": "echobench.cal', encoding="utf-8")
+    code, _, err = echobench.run(echobench.plan(rounds=1), "--calibrations", str(tmp_path))
+    assert code == 0
+    assert "broken.json is damaged or cut short" in err
+    assert "; it is not used\n" in err
+
+
 def test_some_cells_failed_is_1_and_they_are_named(echobench: Echobench) -> None:
     code, out, err = echobench.run(echobench.plan(rounds=1, **model("good", "refuses")))
     assert code == 1

@@ -11,7 +11,7 @@ import pytest
 
 from harness.bench import Bench
 from harness.failure import CellFailure
-from harness.generator import deadline_s, load_command, read_record
+from harness.generator import deadline_s, expected_s, load_command, read_record
 from harness.pinning import Pinning
 from tests.harness.programs import make_scenario, make_task
 from tests.harness.test_accounting import record_of, window
@@ -28,8 +28,8 @@ def command(bench: Bench, host: str = "127.0.0.1", pinning: Pinning | None = Non
 def test_the_command_holds_what_the_scenario_chose(bench: Bench) -> None:
     line = command(bench, loads=("closed", "open:2000:constant"), warmup_s=0.5, window_s=1.5, pipeline=4)
     assert line == (
-        "tcp://127.0.0.1:9000 --load closed --load open:2000:constant --connections 3 --warmup 0.5 --window 1.5 "
-        "--payload 64 --pipeline 4 --timeout 1 --seed 42 --json /tmp/x.json"
+        "tcp://127.0.0.1:9000 --load closed --load open:2000:constant --connections 3 --idle 0 --mode persistent "
+        "--warmup 0.5 --window 1.5 --payload 64 --pipeline 4 --timeout 1 --seed 42 --json /tmp/x.json"
     )
 
 
@@ -44,6 +44,41 @@ def test_an_address_of_version_6_stands_in_brackets(bench: Bench) -> None:
 def test_the_deadline_covers_every_window_with_its_warmup_and_time_outs() -> None:
     scenario = make_scenario(loads=("closed", "open:9"), warmup_s=1.0, window_s=5.0, timeout_s=3.0)
     assert deadline_s(scenario, overhead_s=40.0) >= 40 + 2 * (1 + 5 + 3)
+
+
+def test_a_sweep_counts_as_many_windows_as_it_has_steps() -> None:
+    scenario = make_scenario(loads=("closed", "sweep:5"), warmup_s=1.0, window_s=5.0, timeout_s=3.0)
+    assert scenario.windows == ["closed", *(f"sweep {step} of 5" for step in range(1, 6))]
+    assert expected_s(scenario) == 6 * (1 + 5)
+    assert deadline_s(scenario, overhead_s=40.0) >= 40 + 6 * (1 + 5 + 3)
+
+
+def test_a_sweep_is_passed_on_as_it_stands_in_the_plan(bench: Bench) -> None:
+    assert "--load closed --load sweep:5 --connections" in command(bench, loads=("closed", "sweep:5"))
+
+
+def test_a_spinning_generator_is_asked_for_by_the_task(bench: Bench) -> None:
+    words = load_command(replace(make_task(), spin=True), {"host": "127.0.0.1", "port": 9}, Path("/tmp/x.json"), bench)
+    assert words.count("--spin") == 1
+
+
+def swept(number: int, of: int = 3) -> dict[str, Any]:
+    """Return a window of a sweep as it is recorded: its real rate, and its step."""
+    return {**window(load=f"open:{number * 777}"), "sweep": {"step": number, "of": of, "fraction": 0.5}}
+
+
+def test_the_steps_of_a_sweep_are_known_by_their_number_whatever_their_rate(tmp_path: Path) -> None:
+    scenario = make_scenario(loads=("closed", "sweep:3"))
+    whole = [dict(window()), *map(swept, (1, 2, 3))]
+    record = read_record(write_record(tmp_path / "load.json", windows=whole), scenario)
+    assert len(record["windows"]) == 4
+    for wrong in (
+        whole[:3],
+        [whole[0], whole[2], whole[1], whole[3]],
+        [whole[0], *[dict(window(load="open:777"))] * 3],
+    ):
+        with pytest.raises(CellFailure, match=r"asked for were \['closed', 'sweep 1 of 3'"):
+            read_record(write_record(tmp_path / "load.json", windows=wrong), scenario)
 
 
 def write_record(path: Path, **changes: Any) -> Path:

@@ -53,6 +53,17 @@ def test_the_scenarios_are_the_product_of_the_matrix() -> None:
     assert plan.scenarios[names[-1]].loads == ("open:5",)
 
 
+def test_a_sweep_is_one_load_of_a_scenario_and_part_of_its_name_where_loads_vary() -> None:
+    plan = small_plan(**changed("matrix", loads=[["closed"], ["closed", "sweep:5"]]))
+    assert [scenario.loads for scenario in plan.scenarios.values()] == [("closed",), ("closed", "sweep:5")]
+    assert list(plan.scenarios)[1] == "good-tcp-loads_closed+sweep_5"
+
+
+def test_the_sweep_plan_sweeps_after_a_closed_window() -> None:
+    document = read_plan_file(find_plan("sweep"))
+    assert document["defaults"]["loads"] == ["closed", "sweep:5"]
+
+
 def test_the_matrix_takes_the_place_of_a_default() -> None:
     plan = small_plan(**changed("matrix", connections=[8]))
     assert [scenario.connections for scenario in plan.scenarios.values()] == [8]
@@ -91,11 +102,17 @@ def test_a_stored_plan_makes_the_same_plan_again() -> None:
         (changed("defaults", window_s=float("inf")), ["window_s in [defaults] is inf"]),
         (changed("defaults", loads=["open:0"]), ["loads in [defaults]", '"open:RATE"']),
         (changed("defaults", loads=[3]), ["loads in [defaults] is [3]"]),
+        (changed("defaults", loads=["sweep:5"]), ["loads in [defaults]", 'that a "closed" before it measured']),
+        (changed("defaults", loads=["sweep:5", "closed"]), ["loads in [defaults]"]),
+        (changed("defaults", loads=["closed", "sweep:51"]), ["loads in [defaults]", "1 to 50"]),
         (changed("defaults", payload="1-9"), ["payload in [defaults] is '1-9'", "a number of bytes"]),
         (changed("defaults", payload=9_999_999), ["payload in [defaults] is 9999999", "1,048,576"]),
         (changed("defaults", pin="0"), ["pin in [defaults] is '0'", '"0:1"']),
         (changed("defaults", pin="a:b"), ["pin in [defaults] is 'a:b'"]),
-        (changed("defaults", mode="churn"), ["mode in [defaults] is 'churn'", 'only "persistent"']),
+        (changed("defaults", mode="often"), ["mode in [defaults] is 'often'", '"persistent" or "churn"']),
+        (changed("defaults", idle=-1), ["idle in [defaults] is -1", "a whole number from 0"]),
+        (changed("defaults", payload="64:0.5"), ["payload in [defaults]", "parts that add up to 1"]),
+        (changed("defaults", mode="churn", pipeline=2), ["nothing is left", "one request on a connection"]),
         (changed("defaults", work="cpu:1ms"), ["work in [defaults]", 'only "echo"']),
         (changed("defaults", python="3.14"), ["python in [defaults]", 'only "default"']),
         (changed("defaults", options=["--port", "1"]), ["options in [defaults]", "--port is set by the harness"]),
@@ -124,6 +141,16 @@ def test_a_foreign_server_is_a_model_where_it_speaks_the_transport() -> None:
     assert list(plan.scenarios) == ["good-tcp", "good-udp", "mine-tcp"]
     assert plan.servers["mine"].command == ("node", "echo.js")
     assert plan.left_out == ("mine-udp: [servers.mine] does not speak udp",)
+
+
+def test_choices_that_contradict_each_other_are_left_out_with_the_reason() -> None:
+    plan = small_plan(**changed("matrix", transport=["tcp", "udp"], mode=["persistent", "churn"]))
+    assert {(scenario.transport, scenario.mode) for scenario in plan.scenarios.values()} == {
+        ("tcp", "persistent"),
+        ("tcp", "churn"),
+        ("udp", "persistent"),
+    }
+    assert plan.left_out == ('good-udp-churn: mode = "churn" makes connections, and udp has none',)
 
 
 @pytest.mark.parametrize(

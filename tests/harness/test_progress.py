@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from harness.bench import CellFinished, CellStarted, RunStarted, SecondPassed
-from harness.progress import LineDisplay, LiveDisplay, describe, duration, second_figures
-from harness.schema import WarningKind, warning
+from harness.progress import LineDisplay, LiveDisplay, cell_rows, describe, duration, second_figures
+from harness.schema import WarningKind, describe_warning, warning
 from tests.harness.fake_loadgen import window_record
 
 STARTED = RunStarted("quick", Path("results/runs/x"), 15, 3, ("a note",), 125.0)
@@ -49,6 +49,19 @@ def test_a_cell_is_one_line_with_its_figures_and_verdicts() -> None:
         "closed >= 3,333/s, 21.2 us CPU/request, limited by generator; "
         "open:2000 3,333/s, p99 0.40 ms, 21.2 us CPU/request, limited by offered load (1 min 01 s left)"
     ]
+
+
+def test_a_step_of_a_sweep_goes_by_its_number_and_says_its_rate() -> None:
+    sweep = {"step": 2, "of": 5, "fraction": 0.3}
+    seen = [window_record("closed", 0, 1, 1.5), {**window_record("open:1234.5", 0, 1, 1.5), "sweep": sweep}]
+    event = finished(load={"windows": seen})
+    assert "; sweep 2 of 5 (open:1234.5) 3,333/s, p99" in describe(event)[0]
+    assert [row[0] for row in cell_rows(event.cell)] == ["closed", "sweep 2 of 5"]
+
+
+def test_a_rate_in_a_warning_has_its_unit() -> None:
+    near = warning(WarningKind.NEAR_CEILING, throughput_per_s=55_123.4, ceiling_per_s=60_000.0)
+    assert describe_warning(near) == "near ceiling (throughput 55,123/s, ceiling 60,000/s)"
 
 
 def test_a_failed_cell_says_why() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from harness.bench import Bench, CellFinished, CellStarted, Event, RunStarted
+from harness.ceiling import Ceilings
 from harness.environment import read_environment
 from harness.plan import Plan
 from harness.plan_errors import PlanError
 from harness.run import Outcome, ResumeError, Run, measure_run, new_run, resumed_run
+from harness.schema import WarningKind, warning
 from harness.store import StoreError, read_cells, read_run
 from tests.harness.programs import ALLOWED_CPUS, make_tools, small_document, small_plan
 
@@ -172,6 +174,19 @@ def test_combinations_that_are_left_out_are_told_and_stored(tmp_path: Path, benc
     assert isinstance(told[0], RunStarted)
     assert told[0].notes == ("left out: mine-udp: [servers.mine] does not speak udp",)
     assert read_run(run.folder)["left_out"] == ["mine-udp: [servers.mine] does not speak udp"]
+
+
+def test_a_cell_near_the_ceiling_of_a_calibration_is_marked_on_disk(run: Run, bench: Bench, told: list[Event]) -> None:
+    known = Ceilings({("none", "tcp", False): 50_000.0}, notes=("an old calibration is not used",))
+    measure_run(run, replace(bench, ceilings=known))
+    cells, _ = read_cells(run.folder)
+    for cell in cells:
+        (window,) = cell["windows"]
+        assert window["warnings"][-1] == warning(
+            WarningKind.NEAR_CEILING, throughput_per_s=50_000, ceiling_per_s=50_000
+        )
+    assert isinstance(told[0], RunStarted)
+    assert told[0].notes == ("an old calibration is not used",)
 
 
 def test_one_cpu_for_both_sides_is_told(tmp_path: Path, bench: Bench, told: list[Event]) -> None:

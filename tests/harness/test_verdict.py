@@ -14,7 +14,7 @@ IDLE = Resources(idle_fraction=0.5, busiest_thread_share=0.3, steal_fraction=0.0
 SATURATED = Resources(idle_fraction=0.05, busiest_thread_share=0.5, steal_fraction=0.0, kernel_drops={})
 ONE_THREAD = Resources(idle_fraction=0.5, busiest_thread_share=0.9, steal_fraction=0.0, kernel_drops={})
 UNKNOWN = Resources(None, None, None, {})
-MISSED = [warning(WarningKind.SCHEDULE_MISSED, achieved=0.98)]
+LATE = [warning(WarningKind.SCHEDULE_MISSED, p99_send_lateness_ns=2_000_000, p50_response_time_ns=100_000)]
 WELL = ServerLife(transport="tcp", requests_total=100, messages=100, died=False)
 
 
@@ -43,8 +43,9 @@ def window(load: str = "closed", **changes: Any) -> LoadWindow:
         (window(), Resources(0.09, 0.3, 0.0, {}, server_share_of_busy=0.49), LimitedBy.UNDETERMINED),
         (window(), Resources(0.09, 0.9, 0.0, {}, server_share_of_busy=0.49), LimitedBy.SERVER),
         (window(), Resources(None, 0.95, 0.0, {}), LimitedBy.SERVER),
-        (window("open:9", warnings=MISSED), SATURATED, LimitedBy.SERVER),
-        (window("open:9", warnings=MISSED), IDLE, LimitedBy.UNDETERMINED),
+        (window("open:9", achieved=0.989), SATURATED, LimitedBy.SERVER),
+        (window("open:9", achieved=0.989), IDLE, LimitedBy.UNDETERMINED),
+        (window("open:9", achieved=0.99, warnings=LATE), IDLE, LimitedBy.OFFERED_LOAD),
         (window("open:9", warnings=[warning(WarningKind.PAUSES)]), SATURATED, LimitedBy.OFFERED_LOAD),
         (window(), IDLE, LimitedBy.CONCURRENCY),
         (window(), Resources(0.5, None, 0.0, {}), LimitedBy.UNDETERMINED),

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.schema import Load
+from harness.schema import Load, Share
 from loadgen.cli import make_parser
 from loadgen.options import OPTIONS, Options, Target, UsageError, add_to_locust, as_locust_arguments, parse_cpus
-from loadgen.payload import Share
 from tests.loadgen.runs import options_for
 
 URL = "tcp://127.0.0.1:9000"

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from loadgen.payload import Payloads, Share, parse_payload
+from harness.schema import Share, parse_payload
+from loadgen.payload import Payloads
 from loadgen.wire import COUNTER_BYTES, next_counter
 
 
