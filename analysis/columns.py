@@ -36,7 +36,7 @@ SCENARIO = (
     Column("model", "str", "", "concurrency model of the server"),
     Column("transport", "str", "", "tcp, udp, ws"),
     Column("connections", "int64", "connections", "connections that were asked for"),
-    Column("idle", "int64", "connections", "connections held beside them that send nothing"),
+    Column("idle", "int64", "connections", "connections held beside them, after one request each"),
     Column("payload", "str", "bytes", "payload as given"),
     Column("mode", "str", "", "persistent or churn"),
     Column("pipeline", "int64", "requests", "requests outstanding on a connection under closed load"),

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import ranking, wording
+from analysis.conditions import TRANSPORT_NAMES
 from analysis.frames import Run
 from analysis.ranking import Metric, Ranking
 
@@ -87,12 +88,14 @@ class ConditionView:
 
 
 def conditions(run: Run) -> tuple[ConditionView, ...]:
-    """Return the conditions of a run in the order in which they were first measured."""
+    """Return the conditions of a run by transport, and those of one in the order in which they were first measured."""
     planned = planned_models(run.document)
-    return tuple(
-        _condition(run, str(condition), cells, planned)
-        for condition, cells in run.cells.groupby("condition", sort=False)
+    order = list(TRANSPORT_NAMES)
+    by_transport = sorted(
+        run.cells.groupby("condition", sort=False),
+        key=lambda found: order.index(name) if (name := found[1]["transport"].iloc[0]) in order else len(order),
     )
+    return tuple(_condition(run, str(condition), cells, planned) for condition, cells in by_transport)
 
 
 def planned_models(document: Mapping[str, Any]) -> tuple[str, ...]:

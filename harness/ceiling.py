@@ -5,8 +5,9 @@ what is measured is then partly the instrument. The verdict `generator` sees it 
 this note comes earlier, and from outside: it compares with what was measured when the load generator was calibrated.
 
 Only like is compared with like: the calibration of the same machine, pinning, transport and way of waiting, made with
-the same load generator; closed load with one request outstanding on each connection. Without a calibration there is no
-note, and nothing else changes.
+the same load generator; closed load with one request outstanding on each connection. The ceiling was measured with 64
+connections of 64 bytes: with larger payloads or many more connections the real one is lower, and the note comes too
+late. Without a calibration there is no note, and nothing else changes.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from harness.schema import MAX_SWEEP_STEPS, Load, parse_payload, require_capacit
 
 MAX_CONNECTIONS = 100_000
 MAX_PAYLOAD_BYTES = 1_048_576
+MAX_DATAGRAM_PAYLOAD_BYTES = 65_491
 MAX_PIPELINE = 10_000
 MAX_WORKERS = 1_024
 MAX_DURATION_S = 3_600
@@ -57,6 +58,11 @@ class Scenario:
     @property
     def contradiction(self) -> str | None:
         """Return why these choices don't go together, None where they do."""
+        longest_bytes = max(share.size_bytes for share in parse_payload(self.payload))
+        if self.transport == "udp" and longest_bytes > MAX_DATAGRAM_PAYLOAD_BYTES:
+            return f"over udp a payload has at most {MAX_DATAGRAM_PAYLOAD_BYTES:,} bytes"
+        if self.pipeline != 1 and not any(load == "closed" for load in self.loads):
+            return "pipeline is for closed load, and there is none"
         if self.mode != "churn":
             return None
         if self.transport == "udp":

@@ -19,6 +19,7 @@ in turn. Towards other hosts that is no way; when no port is left, that is what 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import select
 import socket
@@ -37,6 +38,8 @@ from loadgen.wire import ClientCodec, ClientWire, Reply, next_counter
 READ_BYTES = 1 << 16
 REST_NS = 20_000_000  # what a slot waits whose connection failed at once: a closed port must not be hammered
 SWEEP_EVERY_NS = 20_000_000
+logger = logging.getLogger(__name__)
+
 _NOT_YET = frozenset({errno.EAGAIN, errno.ENOTCONN})
 
 
@@ -80,6 +83,7 @@ class Churn:
         self.numbers: set[int] = set()
         self.is_open = False
         self._keeps_going = False
+        self._is_exhausted = False  # there was no port left once, and that has been said
         self._address = address
         self._sources = Sources(address)
         self._calls: dict[int, _Call] = {}
@@ -121,6 +125,7 @@ class Churn:
     def start_closed(self, pipeline: int) -> None:
         """Keep one connection going in every slot from now on."""
         self._keeps_going = True
+        self._resting.clear()  # what failed while the load before fell silent
         for slot in list(self.live):
             self.send(slot)
 
@@ -131,13 +136,12 @@ class Churn:
 
     def send(self, slot: Slot, due_ns: int | None = None) -> None:
         """Begin a connection with its request, due now unless told otherwise."""
-        began_ns = clock()
-        due_ns = began_ns if due_ns is None else due_ns
         try:
-            fd = self._dial()
+            fd, began_ns = self._dial()
         except OSError as error:
-            self._could_not_begin(slot, due_ns, error)
+            self._could_not_begin(slot, clock() if due_ns is None else due_ns, error)
             return
+        due_ns = began_ns if due_ns is None else due_ns
         self._counter = next_counter(self._counter)
         wire = self.codec.connection(slot.number)
         sequence, request = wire.request(self._counter)
@@ -146,32 +150,36 @@ class Churn:
         self._write(call)
         self.epoll.register(fd, select.EPOLLIN | (select.EPOLLOUT if call.unsent else 0))
 
-    def _dial(self) -> int:
-        """Return the descriptor of a socket that is connecting; raises OSError."""
+    def _dial(self) -> tuple[int, int]:
+        """Return the descriptor of a socket that is connecting, and since when; raises OSError."""
         made: socket.socket = self._new_socket(
             self._address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sources.bind(made)
+            began_ns = clock()
             made.connect(self._address.sockaddr)
         except BlockingIOError:  # it is on its way
-            return made.detach()
+            return made.detach(), began_ns
         except OSError:
             made.close()
             raise
-        return made.detach()
+        return made.detach(), began_ns
 
     def _could_not_begin(self, slot: Slot, due_ns: int, error: OSError) -> None:
         now = clock()
         kind = CONNECT_ERRORS.get(error.errno or 0, ErrorKind.CONNECT)
-        if error.errno == errno.EADDRNOTAVAIL:
+        if error.errno == errno.EADDRNOTAVAIL and not self._is_exhausted:
+            self._is_exhausted = True
             self.recorder.explain(self._sources.why_exhausted())
+            logger.error("%s", self._sources.why_exhausted())
         self.recorder.never_sent(kind, due_ns, slot.number, now)
         self._resting.append((now + REST_NS, slot))
 
     def _write(self, call: _Call) -> None:
         """Write the request, or what the socket takes of it; errors are left to the reading side."""
+        now = clock()
         try:
             written = os.write(call.fd, call.unsent)
         except OSError as error:
@@ -179,9 +187,8 @@ class Churn:
                 call.write_error = call.write_error or _kind(error, call)
             return
         if not call.connected:
-            now = clock()
             call.connected = True
-            self.recorder.connect_took(now, now - call.began_ns)
+            self.recorder.connect_took(call.began_ns, now - call.began_ns)
         call.unsent = call.unsent[written:]
 
     # Replies come.
@@ -225,7 +232,8 @@ class Churn:
 
     def _fail(self, call: _Call, kind: ErrorKind) -> None:
         now = clock()
-        self.recorder.failed(kind, (call.sequence, call.due_ns, call.began_ns), call.slot.number, now)
+        tell = self.recorder.failed if call.connected else self.recorder.never_connected
+        tell(kind, (call.sequence, call.due_ns, call.began_ns), call.slot.number, now)
         self._hang_up(call)
         self._resting.append((now + REST_NS, call.slot))
 

@@ -68,7 +68,10 @@ class Forks:
 
     def forget_ended(self) -> None:
         """Watch only those that live."""
-        self._leashes = [leash for leash in self._leashes if not leash.has_ended()]
+        ended = [leash for leash in self._leashes if leash.has_ended()]
+        for leash in ended:
+            self._leashes.remove(leash)
+            leash.close()
 
 
 @dataclass

@@ -95,12 +95,16 @@ def dial(address: Address, socket_type: socket.SocketKind, sources: Sources | No
         made: socket.socket = plain_socket(address.family, socket_type | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     except OSError as error:
         raise DialError(ErrorKind.CONNECT, error.errno or errno.EINVAL) from error
-    if socket_type == socket.SOCK_STREAM:
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    else:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECV_BUFFER_BYTES)
-    if sources is not None:
-        sources.bind(made)
+    try:
+        if socket_type == socket.SOCK_STREAM:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECV_BUFFER_BYTES)
+        if sources is not None:
+            sources.bind(made)
+    except OSError as error:
+        made.close()
+        raise DialError(ErrorKind.CONNECT, error.errno or errno.EINVAL) from error
     began_ns = clock()
     code = made.connect_ex(address.sockaddr)
     if code == errno.EINPROGRESS:

@@ -177,8 +177,7 @@ class Engine:
         for fd, _ in events:
             receive(fd)
         after = clock()
-        if after - before > PAUSE_NS:
-            self._look_for_gaps(before, after, len(events))
+        self._take_for_pause(after - before)
         return after
 
     def _send_due(self, schedule: Schedule, now: int) -> None:

@@ -45,7 +45,7 @@ def provide_ports(host: str, connections: int) -> None:
     are and how to get more.
     """
     ports = ports_of_an_address()
-    if connections > ports and not host.startswith("127.") and host != "localhost":
+    if connections > ports and not host.startswith("127."):
         raise LimitError(
             f"{connections} connections to {host} need as many ports and an address has {ports}: widen the range "
             "(`sysctl -w net.ipv4.ip_local_port_range='1024 65535'`), use workers on other hosts, or ask for fewer"

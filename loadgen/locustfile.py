@@ -131,6 +131,11 @@ class Wiring:
         environment = self._environment
         values, is_worker = environment.parsed_options, isinstance(environment.runner, WorkerRunner)
         options = Options.read(environment.host or "", values, "" if is_worker else values.load_record)
+        users = values.num_users or 0
+        if users and options.idle >= users:
+            raise UsageError(
+                f"--idle {options.idle} of {users} users leaves none to carry the load: ask for more users"
+            )
         if options.cpus and not is_worker:
             pin(options.cpus)
         return options

@@ -29,6 +29,7 @@ COUNTS = (
     "answered_in_time",
     "unanswered",
     "unsent",
+    "unconnected",
     "lost",
     "late",
     "duplicates",

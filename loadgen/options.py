@@ -99,6 +99,7 @@ class Option:
     locust_default: Any = None
 
 
+MODES = ("persistent", "churn")
 _IDLE = {"metavar": "N", "default": 0}
 # In the order in which --help shows them.
 OPTIONS = (
@@ -119,9 +120,11 @@ OPTIONS = (
     Option(
         "mode",
         "persistent: connections stay open; churn: each request makes a connection and closes it (default: persistent)",
-        {"choices": ["persistent", "churn"], "default": "persistent"},
+        {"choices": list(MODES), "default": MODES[0]},
     ),
-    Option("idle", "connections that are held beside the active ones and send nothing (default: 0)", _IDLE),
+    Option(
+        "idle", "connections that send one request and then are only held, beside the active ones (default: 0)", _IDLE
+    ),
     Option(
         "pipeline", "requests outstanding on a connection, closed load (default: 1)", {"metavar": "N", "default": 1}
     ),
@@ -210,8 +213,12 @@ class Options:
             cpus=parse_cpus(values.cpus) if values.cpus else (),
             record=_record(record),
         )
+        if options.mode not in MODES:
+            raise UsageError(f"--mode {options.mode} is not one of {', '.join(MODES)}")
         if options.mode == "churn":
             _check_churn(options)
+        if options.pipeline != 1 and all(load.kind != "closed" for load in options.loads):
+            raise UsageError(f"--pipeline {options.pipeline} is for closed load, and there is none: leave it out")
         if options.window_s is None and len(options.loads) > 1:
             raise UsageError("several loads need --window: without it the one window lasts until the test is stopped")
         return options

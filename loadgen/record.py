@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from harness.schema import LOAD_SCHEMA, Fairness, Generator, LoadRecord, LoadWindow, Pauses, WorkerProcess
+from harness.schema import LOAD_SCHEMA, Fairness, Generator, LoadRecord, LoadWindow, Pauses, Summary, WorkerProcess
 from loadgen.conductor import Windowed
 from loadgen.dial import CONNECT_TIMEOUT_S
 from loadgen.doubts import doubts
 from loadgen.histogram import Distribution
 from loadgen.options import Options
-from loadgen.tally import NS_PER_S
+from loadgen.tally import NS_PER_S, WindowTally
 
 
 class Result(Windowed, Protocol):
@@ -64,7 +64,7 @@ def window_record(measured: Result, timeout_s: float) -> LoadWindow:
         "achieved": tally.answered_in_time / tally.due if tally.due else None,
         "throughput_per_s": tally.responses * NS_PER_S / window_ns,
         "bytes_per_s": tally.received_bytes * NS_PER_S / window_ns,
-        "connect_time_ns": tally.connect_time.summary(0, timeout_s) if tally.connect_time.count else None,
+        "connect_time_ns": _connect_time(tally, timeout_s),
         "errors": {kind.value: count for kind, count in sorted(tally.errors.items())},
         "lost": tally.lost,
         "duplicates": tally.duplicates,
@@ -87,6 +87,13 @@ def window_record(measured: Result, timeout_s: float) -> LoadWindow:
     return record
 
 
+def _connect_time(tally: WindowTally, timeout_s: float) -> Summary | None:
+    """Return the times of the connects that a window's requests made; those that never stood rank as infinite."""
+    if not tally.connect_time.count and not tally.unconnected:
+        return None
+    return tally.connect_time.summary(tally.unconnected, timeout_s)
+
+
 def load_record(
     options: Options,
     connections: int,
@@ -101,7 +108,7 @@ def load_record(
         "schema": LOAD_SCHEMA,
         "target": options.target.url,
         "transport": options.target.transport,
-        "connections": connections - options.idle,
+        "connections": max(0, connections - options.idle),
         "idle": options.idle,
         "mode": options.mode,
         "pipeline": options.pipeline,

@@ -7,7 +7,7 @@ bounded in a window of any length.
 
 Three columns are always there: when the reply was received, when its request was sent, on which descriptor. The due
 time is a fourth one, under open load only; under closed load a request is due when it is sent. The reply's length is
-one where replies differ in it; when a connection was made, and how long that took, are two under churn. Everything else
+one where replies differ in it; when a connection began, and how long it took, are two under churn. Everything else
 (response and service time, lateness, membership of a window, replies a second and a connection) follows from them.
 
 Replies that came after the time-out are sorted out here as well: the engine looks for overdue requests only every few
@@ -41,7 +41,7 @@ class Columns:
         self.due: list[int] = []  # empty under closed load
         self.descriptors: list[int] = []
         self.sizes: list[int] = []  # bytes; empty where all replies are equal
-        self.connected: list[int] = []  # when a connection was made, and in the next column how long it took
+        self.connected: list[int] = []  # when a connection began, and in the next column how long it took
         self.connect_ns: list[int] = []
 
 
@@ -78,14 +78,20 @@ class Recorder:
         if self._size_of is not None:
             columns.sizes.append(self._size_of(request[0]))
 
-    def connect_took(self, now_ns: int, took_ns: int) -> None:
-        """Record a connection that was made while the load runs."""
-        self.columns.connected.append(now_ns)
+    def connect_took(self, began_ns: int, took_ns: int) -> None:
+        """Record a connection that was made while the load runs; it belongs to the window in which it began."""
+        self.columns.connected.append(began_ns)
         self.columns.connect_ns.append(took_ns)
 
     def failed(self, kind: ErrorKind, request: Request, number: int, now_ns: int) -> None:
         """Record a request that was sent and came to nothing."""
         self.life.failed_requests += 1
+        self._fail(kind, request[1], request[2], number, now_ns)
+
+    def never_connected(self, kind: ErrorKind, request: Request, number: int, now_ns: int) -> None:
+        """Record a request whose own connection was begun in time and never stood: it was not sent."""
+        if self.window is not None and self.window.holds(request[2]):
+            self.window.unconnected += 1
         self._fail(kind, request[1], request[2], number, now_ns)
 
     def never_sent(self, kind: ErrorKind, due_ns: int, number: int | None, now_ns: int) -> None:

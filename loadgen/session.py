@@ -80,6 +80,7 @@ class Session(Course):
         """Let a user's connection go, once what it still waits for has come."""
         if not self.over.is_set():
             self._engine.departures.append(connection)
+            self._door.leave(connection)
 
     def all_spawned(self, users: int) -> None:
         """Tell that Locust has spawned the users asked for; later changes of their number do not matter."""

@@ -31,7 +31,7 @@ def _connections(record: LoadRecord) -> str:
     connect, asked_for, idle = record["connect_time_ns"], record["connections"], record.get("idle", 0)
     times = f"connect time p50 {duration(connect['p50'])}, max {duration(connect['max'])}"
     if record["mode"] == "churn":
-        return f"{asked_for} at a time of {connect['count']:,} connections with one request each ({times})"
+        return f"{connect['count']:,} connections with one request each, in {asked_for} slots ({times})"
     held = f", {idle} of them idle" if idle else ""
     if not connect["count"]:  # over UDP nothing is connected but the generator's own sockets
         return f"{asked_for + idle} sockets{held}"

@@ -90,7 +90,8 @@ class WindowTally:
         self.response = Distribution()
         self.service = Distribution()
         self.lateness = Distribution()
-        self.connect_time = Distribution()  # of connections that were made inside the window
+        self.connect_time = Distribution()  # of connections that were begun inside the window
+        self.unconnected = 0  # connections that were begun inside the window and never stood
         self.responses = 0  # received inside the window
         self.received_bytes = 0  # of those
         self.answered_in_time = 0  # due and received inside the window

@@ -79,3 +79,7 @@ class Door:
         connection = traffic.introduce(fd, is_idle=self._idle_left > 0)
         self._idle_left -= connection.is_idle
         return connection, took_ns
+
+    def leave(self, member: Connection | Slot) -> None:
+        """Give the place of an idle connection to the next who enters."""
+        self._idle_left += isinstance(member, Connection) and member.is_idle

@@ -6,7 +6,7 @@ which builds requests and checks what comes back; which request a reply belongs 
 out of order is decided once for all transports (`loadgen.connection`).
 
 A request's sequence number is the connection's number in the upper 24 bits and a counter in the lower 40, so that no
-two connections ever send the same one: a server that hands one connection's bytes to another is seen.
+two connections of a process ever send the same one: a server that hands one connection's bytes to another is seen.
 A request is `request_head + tail(counter)` and its intact reply `reply_head + tail(counter)`. The heads belong to the
 connection, the tail to the counter alone: the engine's fast path makes one tail for a whole batch of connections. (So
 it is where all payloads are equal. In a mix of sizes the header differs too, and requests are made one at a time.)

@@ -150,7 +150,7 @@ def test_choices_that_contradict_each_other_are_left_out_with_the_reason() -> No
         ("tcp", "churn"),
         ("udp", "persistent"),
     }
-    assert plan.left_out == ('good-udp-churn: mode = "churn" makes connections, and udp has none',)
+    assert plan.left_out == ('good-udp-mode_churn: mode = "churn" makes connections, and udp has none',)
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,22 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from harness.schema import Load
 from loadgen.churn import Churn
 from loadgen.conductor import NoResultError
 from loadgen.dial import resolve
 from loadgen.engine import make_epoll
 from loadgen.recorder import Recorder
+from loadgen.tally import WindowTally
 from loadgen.wire import make_codec
 from tests.loadgen.runs import carry
 
@@ -135,6 +138,47 @@ def test_without_a_server_there_is_no_result_and_the_refusal_is_named() -> None:
         url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(NoResultError, match="refused"):
         carry(url, connections=2, mode="churn")
+
+
+def test_a_connection_that_never_stood_was_no_request_and_ranks_as_infinite_among_the_connects() -> None:
+    codec = make_codec("tcp", b"x")
+    recorder = Recorder(100_000_000, codec)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = resolve("127.0.0.1", full.getsockname()[1], socket.SOCK_STREAM)
+        with ExitStack() as waiting:
+            for _ in range(4):  # the queue of a listener that accepts nothing is full after a few
+                knock = waiting.enter_context(socket.socket())
+                knock.setblocking(False)
+                knock.connect_ex(address.sockaddr)
+            churn = Churn(codec, recorder, 100_000_000, make_epoll(), address)
+            now = time.monotonic_ns()
+            window = recorder.window = WindowTally(Load("closed"), now, now + 10_000_000_000)
+            churn.adopt(churn.new_slot())
+            churn.start_closed(1)
+            churn.sweep(time.monotonic_ns() + 200_000_000)  # as if the time-out were over
+            churn.stop_sending()
+            churn.close()
+    recorder.fold()
+    assert (window.unanswered, window.unconnected, window.errors) == (1, 1, {"timeout": 1})
+    assert recorder.life.requests_total == 0, "nothing was sent"
+
+
+def test_what_fails_while_a_load_falls_silent_does_not_double_the_next_one() -> None:
+    with accepting(echo) as (url, _):
+        port = int(url.rpartition(":")[2])
+        codec = make_codec("tcp", b"x" * 64)
+        address = resolve("127.0.0.1", port, socket.SOCK_STREAM)
+        churn = Churn(codec, Recorder(1_000_000_000, codec), 1_000_000_000, make_epoll(), address)
+        churn.adopt(churn.new_slot())
+        churn.start_closed(1)
+        churn.stop_sending()
+        churn.sweep(time.monotonic_ns() + 2_000_000_000)  # the request is given up while the load falls silent
+        churn.start_closed(1)
+        churn.sweep(time.monotonic_ns() + 30_000_000)
+        assert len(churn._calls) == 1, "a slot has one connection at a time"
+        churn.close()
 
 
 def test_where_no_port_is_left_the_error_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

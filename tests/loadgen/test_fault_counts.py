@@ -87,7 +87,7 @@ def run_against(server_of: Callable[[Inside, Bulletin], Any], transport: str, lo
     server_side = server_of(Inside(bulletin, shape), bulletin)
     loads = [load if load == "closed" else f"open:{RATE_PER_S}:constant"]
     with answering(transport, server_side) as server:
-        changes = {"load": loads, "pipeline": pipeline, "timeout": TIMEOUT_S, "window": 0.4}
+        changes = {"load": loads, "pipeline": shape.pipeline, "timeout": TIMEOUT_S, "window": 0.4}
         return carry(server.url, CONNECTIONS, bulletin, **changes), server_side
 
 

@@ -67,6 +67,8 @@ def test_what_is_no_target_is_refused_with_the_forms_there_are(url: str) -> None
         ({"payload": "64,4096"}, "--payload 64,4096: '64' is neither a size in bytes, such as 64, nor"),
         ({"payload": "64:0.5,64:0.5"}, "--payload 64:0.5,64:0.5: .* names a size twice"),
         ({"idle": "-1"}, "--idle -1 is not a whole number from 0"),
+        ({"mode": "often"}, "--mode often is not one of persistent, churn"),
+        ({"pipeline": "2", "load": ["open:5"]}, "--pipeline 2 is for closed load, and there is none"),
         ({"mode": "churn", "pipeline": "2"}, "--mode churn sends one request on a connection"),
         ({"mode": "churn", "idle": "2"}, "--idle connections stay open"),
         ({"pipeline": "0"}, "--pipeline 0 is not a whole number from 1"),
@@ -131,5 +133,5 @@ def test_without_a_window_locust_decides_when_it_ends() -> None:
 
 
 def test_values_written_by_a_web_form_are_understood() -> None:
-    options = options_for(URL, load="open:5,", window=0.5, pipeline="2", spin=True)
-    assert (options.loads, options.pipeline, options.spin) == ((Load("open", 5.0),), 2, True)
+    options = options_for(URL, load="closed,open:5,", window=0.5, pipeline="2", spin=True)
+    assert (options.loads, options.pipeline, options.spin) == ((Load("closed"), Load("open", 5.0)), 2, True)
