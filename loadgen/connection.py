@@ -72,6 +72,7 @@ class Connection:
     __slots__ = (
         "_given_up",
         "_newest_ns",
+        "_overtaken",
         "alive",
         "backlog",
         "fd",
@@ -98,11 +99,13 @@ class Connection:
         self.backlog: deque[int] = deque()
         self.unsent = memoryview(b"")  # the rest of a request that the socket took in part
         self._newest_ns = 0  # when the newest answered request was sent
+        self._overtaken: dict[int, Request] = {}  # in order; all older than those that wait
         self._given_up: dict[int, None] = {}  # in order
 
     def give_up(self) -> Request:
         """Take the oldest waiting request away; its reply, should it come, will be late."""
-        request = self.waiting.popleft()
+        oldest = next(iter(self._overtaken), None)
+        request = self.waiting.popleft() if oldest is None else self._overtaken.pop(oldest)
         self._given_up[request[0]] = None
         if len(self._given_up) > MAX_GIVEN_UP:
             del self._given_up[next(iter(self._given_up))]
@@ -126,16 +129,33 @@ class Connection:
             return Verdict.LATE, None
         if sequence >> COUNTER_BITS == self.number and was_issued(sequence & COUNTER_MASK, newest_counter):
             return Verdict.DUPLICATE, None
-        if ordered and self.waiting:
+        if ordered and self.outstanding:
             return Verdict.CORRUPT, self.give_up()
         return Verdict.STRAY, None
 
+    @property
+    def outstanding(self) -> int:
+        """How many requests were sent and are neither answered nor given up."""
+        return len(self._overtaken) + len(self.waiting)
+
+    def waits_since(self, before_ns: int) -> bool:
+        """Tell whether a request that was due before a time is outstanding."""
+        oldest = next(iter(self._overtaken.values()), None) or (self.waiting[0] if self.waiting else None)
+        return oldest is not None and oldest[1] < before_ns
+
     def _find(self, sequence: int) -> Request | None:
+        """Take a request from those that are outstanding.
+
+        What a reply overtakes is moved aside: a request that is never answered is passed over once, not once for every
+        reply that comes until it is given up.
+        """
         waiting = self.waiting
         if waiting and waiting[0][0] == sequence:
             return waiting.popleft()
-        for place, request in enumerate(waiting):
-            if request[0] == sequence:
-                del waiting[place]
-                return request
-        return None
+        if sequence in self._overtaken:
+            return self._overtaken.pop(sequence)
+        if not any(request[0] == sequence for request in waiting):
+            return None
+        while (request := waiting.popleft())[0] != sequence:
+            self._overtaken[request[0]] = request
+        return request

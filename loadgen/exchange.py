@@ -93,7 +93,7 @@ class Exchange:
             self._close_when_done(connection)
 
     def _close_when_done(self, connection: Connection) -> None:
-        if connection.retired and connection.alive and not connection.waiting:
+        if connection.retired and connection.alive and not connection.outstanding:
             self._close(connection)
 
     def _close(self, connection: Connection) -> None:
@@ -115,10 +115,10 @@ class Exchange:
         self.recorder.connection_ended(kind, connection.wire.broken)
         if not connection.retired:
             self._send_no_more_on(connection)
-        if not connection.waiting and not connection.backlog and not connection.retired:
+        if not connection.outstanding and not connection.backlog and not connection.retired:
             self.recorder.stray(kind, now)
-        for request in connection.waiting:
-            self.recorder.failed(kind, request, connection.number, now)
+        while connection.outstanding:
+            self.recorder.failed(kind, connection.give_up(), connection.number, now)
         for due_ns in connection.backlog:
             self.recorder.never_sent(kind, due_ns, connection.number, now)
         self._close(connection)
@@ -165,7 +165,7 @@ class Exchange:
             written = self.write_failed(fd, error)
         if not written:
             return False
-        alone = not (connection.waiting or connection.backlog or connection.wire.partial)
+        alone = not (connection.outstanding or connection.backlog or connection.wire.partial)
         if self.fast and alone and written == len(request) and not connection.is_idle:
             self.lanes.expected[fd] = self.lanes.reply_head[fd] + self.codec.tail(counter)
             self.lanes.sent_ns[fd] = now
@@ -177,7 +177,7 @@ class Exchange:
 
     def _refill(self, connection: Connection) -> None:
         if connection.alive and not connection.retired and not connection.is_idle:
-            outstanding = len(connection.waiting) + len(connection.backlog)
+            outstanding = connection.outstanding + len(connection.backlog)
             for _ in range(self.refill - outstanding):
                 self.send(connection)
 
@@ -291,7 +291,7 @@ class Exchange:
         """Tell whether every request that was due before a time is answered or has failed."""
         return not any(
             self.lanes.waits(connection.fd, before_ns)
-            or (connection.waiting and connection.waiting[0][1] < before_ns)
+            or connection.waits_since(before_ns)
             or (connection.backlog and connection.backlog[0] < before_ns)
             for connection in self._connections.values()
         )

@@ -31,7 +31,7 @@ def settle(
 
 def give_up_overdue(connection: Connection, limit_ns: int, recorder: Recorder, now: int) -> None:
     """Record as failed what a connection waits for since before a time, and what it could not send since then."""
-    while connection.waiting and connection.waiting[0][1] < limit_ns:
+    while connection.waits_since(limit_ns):
         recorder.failed(ErrorKind.TIMEOUT, connection.give_up(), connection.number, now)
     while connection.backlog and connection.backlog[0] < limit_ns:
         recorder.never_sent(ErrorKind.TIMEOUT, connection.backlog.popleft(), connection.number, now)

@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import select
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from harness.interrupts import Interrupted, Interrupts
+
+
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Let Ctrl-C do what it does there: a shell that starts something in the background lets it ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -49,7 +49,8 @@ def test_after_a_dropped_reply_the_others_are_answers_and_the_dropped_one_goes_o
     connection: Connection,
 ) -> None:
     assert [take(connection, sequence) for sequence in (B, C)] == [(Verdict.ANSWERED, n) for n in (B, C)]
-    assert [request[0] for request in connection.waiting] == [A]
+    assert connection.outstanding == 1
+    assert connection.give_up()[0] == A
 
 
 def test_the_reply_to_a_given_up_request_is_late_once(connection: Connection) -> None:
