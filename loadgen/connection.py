@@ -14,6 +14,7 @@ always the one that comes. Everything else is named here, once for all transport
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 
 from loadgen.wire import COUNTER_BITS, COUNTER_MASK, ClientWire, Reply, was_issued
@@ -64,6 +65,14 @@ class Lanes:
     def waits(self, fd: int, since_ns: int) -> bool:
         """Tell whether a connection in the fast state waits for the reply to a request sent before a time."""
         return self.expected[fd] is not None and self.sent_ns[fd] < since_ns
+
+    def take_over(self, connection: Connection) -> None:
+        """Move a connection's state from its lane into its object."""
+        fd = connection.fd
+        expected, self.expected[fd] = self.expected[fd], None
+        if expected is not None:
+            sent_ns = self.sent_ns[fd]
+            connection.waiting.append((connection.wire.sequence_of(expected), sent_ns, sent_ns))
 
 
 class Connection:
@@ -132,6 +141,19 @@ class Connection:
         if ordered and self.outstanding:
             return Verdict.CORRUPT, self.give_up()
         return Verdict.STRAY, None
+
+    def take_expected(self, data: bytes, tail: Callable[[int], bytes]) -> Request | None:
+        """Take the oldest request if the bytes received are its reply and nothing else, and nothing else is going on.
+
+        One comparison instead of a parser: nearly every reply of an open load is such a one. `tail` is the codec's.
+        """
+        if not self.waiting or self._overtaken or self.watches_writing or self.retired or self.wire.partial:
+            return None
+        request = self.waiting[0]
+        if data != self.wire.reply_head + tail(request[0] & COUNTER_MASK):
+            return None
+        self._newest_ns = request[2]
+        return self.waiting.popleft()
 
     @property
     def outstanding(self) -> int:

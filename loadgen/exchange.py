@@ -2,8 +2,8 @@
 
 While a connection is in the *fast state* (closed load, one request outstanding, nothing half received or half sent)
 its whole state stands in the lane of its descriptor: the bytes that its reply must be, and when its request was sent.
-Anything unusual takes it over into its `Connection` object (`_take_over`), is dealt with here, and the next request
-puts it back into the fast state.
+Anything unusual takes it over into its `Connection` object (`Lanes.take_over`), is dealt with here, and the next
+request puts it back into the fast state.
 
 A socket that takes no more bytes never stops the engine: the request waits in the connection's backlog, its clock runs
 from its due time, and epoll tells when the socket is writable again. Errors of a write are left to the reading side,
@@ -88,7 +88,7 @@ class Exchange:
         if connection.alive and not connection.retired:
             connection.retired = True
             self._send_no_more_on(connection)
-            self._take_over(connection)
+            self.lanes.take_over(connection)
             connection.backlog.clear()
             self._close_when_done(connection)
 
@@ -145,7 +145,7 @@ class Exchange:
         """Send nothing more by itself; backlogs are dropped, what was sent goes on waiting for its reply."""
         self.refill, self.fast = 0, False
         for connection in self.live:
-            self._take_over(connection)
+            self.lanes.take_over(connection)
             connection.backlog.clear()
 
     def send(self, connection: Connection, due_ns: int | None = None) -> None:
@@ -171,8 +171,9 @@ class Exchange:
             self.lanes.sent_ns[fd] = now
         else:
             connection.waiting.append((sequence, due_ns if self.is_open else now, now))  # closed: due when sent
-            connection.unsent = memoryview(request)[written:]
-            self._watch_writing(connection)
+            if written != len(request):
+                connection.unsent = memoryview(request)[written:]
+                self._watch_writing(connection)
         return True
 
     def _refill(self, connection: Connection) -> None:
@@ -210,15 +211,23 @@ class Exchange:
             data = os.read(fd, self._read_bytes)
         except OSError as error:
             self.read_failed(fd, error)
-        else:
-            self.handle(fd, data)
+            return
+        connection, now = self._connections.get(fd), clock()
+        if connection is not None and self.codec.uniform:
+            request = connection.take_expected(data, self.codec.tail)
+            if request is not None:
+                self.recorder.answered(request, now, fd, self.is_open)
+                if self.refill:
+                    self._refill(connection)
+                return
+        self.handle(fd, data)
 
     def read_failed(self, fd: int, error: OSError) -> None:
         """Deal with a read that raised: nothing there (the socket is writable again), or the connection broke."""
         connection = self._connections.get(fd)
         if connection is None:
             return
-        self._take_over(connection)
+        self.lanes.take_over(connection)
         if isinstance(error, BlockingIOError):
             self._flush(connection)
         else:
@@ -229,7 +238,7 @@ class Exchange:
         connection = self._connections.get(fd)
         if connection is None:  # the engine's alarm: reading it was all there was to do
             return
-        self._take_over(connection)
+        self.lanes.take_over(connection)
         now = clock()
         if not data and self.codec.ordered:
             self._end(connection, ErrorKind.RESET if connection.was_reset else ErrorKind.CLOSED)
@@ -246,14 +255,6 @@ class Exchange:
         self._refill(connection)
         self._close_when_done(connection)
 
-    def _take_over(self, connection: Connection) -> None:
-        """Move a connection's state from its lane into its object."""
-        lanes, fd = self.lanes, connection.fd
-        expected, lanes.expected[fd] = lanes.expected[fd], None
-        if expected is not None:
-            sent_ns = lanes.sent_ns[fd]
-            connection.waiting.append((connection.wire.sequence_of(expected), sent_ns, sent_ns))
-
     def write_failed(self, fd: int, error: OSError) -> int:
         """Return the bytes that a write took which raised: none. The socket is full, or broken: then reading tells."""
         if isinstance(error, ConnectionResetError):
@@ -263,7 +264,7 @@ class Exchange:
     def written_in_part(self, fd: int, request: bytes, written: int) -> None:
         """Deal with a request of the fast path, noted as sent, that the socket did not take, or not whole."""
         connection = self._connections[fd]
-        self._take_over(connection)
+        self.lanes.take_over(connection)
         if written:
             connection.unsent = memoryview(request)[written:]
         else:
@@ -281,7 +282,7 @@ class Exchange:
         del self._to_sweep[-SWEEP_PART:]
         for connection in part:
             if self.lanes.waits(connection.fd, limit):
-                self._take_over(connection)
+                self.lanes.take_over(connection)
             give_up_overdue(connection, limit, self.recorder, now)
             if self.lanes.expected[connection.fd] is None:
                 self._refill(connection)

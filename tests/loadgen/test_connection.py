@@ -35,6 +35,29 @@ def test_replies_in_order_are_answers(connection: Connection) -> None:
     assert not connection.waiting
 
 
+def expected(sequence: int) -> bytes:
+    """Return the reply to a request of the connection without a payload."""
+    return bytes.fromhex("eb01010200000000") + sequence.to_bytes(8, "big")
+
+
+def test_the_reply_that_is_due_is_taken_by_its_bytes(connection: Connection) -> None:
+    tail = Codec(b"").tail
+    assert connection.take_expected(expected(A), tail) == (A, 5, 10)
+    assert connection.take_expected(expected(B), tail) == (B, 15, 20)
+    assert take(connection, A) == (Verdict.DUPLICATE, None)
+    assert take(connection, C) == (Verdict.ANSWERED, C)
+
+
+def test_anything_but_the_reply_that_is_due_is_left_to_be_looked_at(connection: Connection) -> None:
+    tail = Codec(b"").tail
+    for data in (b"", expected(A)[:15], expected(A) + b"x", expected(A) * 2, expected(B), expected(A)[::-1]):
+        assert connection.take_expected(data, tail) is None
+    assert take(connection, B) == (Verdict.ANSWERED, B)
+    assert connection.take_expected(expected(C), tail) is None, "an older one was overtaken and is still due"
+    assert take(connection, A) == (Verdict.REORDERED, A)
+    assert connection.take_expected(expected(C), tail) == (C, 25, 30)
+
+
 def test_a_reply_with_another_payload_is_corrupt(connection: Connection) -> None:
     assert take(connection, A, intact=False) == (Verdict.CORRUPT, A)
 
