@@ -159,6 +159,18 @@ def load_generator(port: int, seconds: float, *options: str) -> dict[str, Any]:
         return record
 
 
+def only_cell(plan: str) -> dict[str, Any]:
+    """Run a plan of a single cell, given as TOML, as `echobench run` does, and return the cell."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plan.toml"
+        file.write_text(plan)
+        words = [sys.executable, "-m", "harness", "run", str(file), "--results", folder]
+        subprocess.run(words, cwd=HERE.parent, check=True, capture_output=True, timeout=60)
+        (path,) = Path(folder).glob("*/cells/*.json")
+        cell: dict[str, Any] = json.loads(path.read_text())
+        return cell
+
+
 def header(title: str) -> str:
     """Return the first lines of a table: what, where, when, and on which CPUs."""
     shared = " (the machine has one CPU: both share it)" if SERVER_CPU == CLIENT_CPU else ""

@@ -13,11 +13,8 @@ A round runs each once, in shuffled order, as `echobench run` does; right are at
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 from benchmarks import programs
 
@@ -71,10 +68,4 @@ transport = ["tcp"]
 command = {command}
 transports = ["tcp"]
 """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "plan.toml"
-        file.write_text(plan)
-        words = [sys.executable, "-m", "harness", "run", str(file), "--results", folder]
-        subprocess.run(words, cwd=programs.HERE.parent, check=True, capture_output=True, timeout=60)
-        (cell,) = Path(folder).glob("*/cells/*.json")
-        return str(json.loads(cell.read_text())["windows"][0]["limited_by"])
+    return str(programs.only_cell(plan)["windows"][0]["limited_by"])

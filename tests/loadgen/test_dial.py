@@ -39,8 +39,10 @@ def _granted_bytes(asked_bytes: int) -> int:
 
 
 def test_a_port_that_nobody_receives_on_can_be_connected_to_over_udp() -> None:
-    fd, _ = dial(resolve("127.0.0.1", unbound_datagram_port(), socket.SOCK_DGRAM), socket.SOCK_DGRAM)
-    os.close(fd)
+    port = unbound_datagram_port()
+    fd, _ = dial(resolve("127.0.0.1", port, socket.SOCK_DGRAM), socket.SOCK_DGRAM)
+    with socket.socket(fileno=fd) as made:
+        assert made.getpeername() == ("127.0.0.1", port)
 
 
 def test_a_port_that_nobody_listens_on_refuses() -> None:
