@@ -82,8 +82,7 @@ def _converse(
         if protocol.phase is CLOSING:
             return
         if deadline_s is not None or protocol.phase is PARTIAL:
-            # A reply out of this chunk means that another message has begun in it.
-            deadline_s = _limit_message(connection, protocol, service, None if reply else deadline_s)
+            deadline_s = _limit_message(connection, protocol, service, None if protocol.begun else deadline_s)
             if deadline_s is not None and deadline_s <= time.monotonic():  # there is always a byte to read
                 service.tally[TIMED_OUT] += 1
                 return

@@ -10,7 +10,8 @@ Life of a `StreamProtocol`, one object a connection:
 * `steps(data)` is the same for a service whose requests cost something: one `Step` a reply, so that a model can do the
   work of each request before its reply is sent, and need not read on while it waits.
 * `phase` tells the model what it can't know: PARTIAL, a message has begun and not ended (the message time-out runs);
-  CLOSING, send what was returned, then close (`receive` then answers nothing any more).
+  CLOSING, send what was returned, then close (`receive` then answers nothing any more). While it is PARTIAL, `begun`
+  says whether what is unfinished began with the last chunk: then its time-out begins anew.
 * `receive_eof()` when the peer has shut down its sending side; `drain()` when the server stops and all that was
   received has been answered. Both return the last bytes to send.
 
@@ -91,6 +92,7 @@ class StreamProtocol(Protocol):
     """Turns a stream of bytes into replies; see the module's text for who calls what and when."""
 
     phase: Phase
+    begun: bool
 
     def receive(self, data: Octets) -> Octets: ...
     def steps(self, data: Octets) -> Iterator[Step]: ...

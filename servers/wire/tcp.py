@@ -60,10 +60,11 @@ def factory(config: ServerConfig) -> StreamFactory:
 class TcpProtocol:
     """One connection's messages; see `servers.contract.StreamProtocol`."""
 
-    __slots__ = ("_held", "_max_payload", "_needed", "_tally", "phase")
+    __slots__ = ("_held", "_max_payload", "_needed", "_tally", "begun", "phase")
 
     def __init__(self, tally: Tally, max_payload: int = 1 << 20) -> None:
         self.phase = OPEN
+        self.begun = False
         self._tally = tally
         self._max_payload = max_payload
         self._held = bytearray()
@@ -103,6 +104,7 @@ class TcpProtocol:
         if self.phase is CLOSING or not data:
             return b""
         self._held += data
+        self.begun = self.phase is OPEN
         self.phase = PARTIAL
         return self._answer_held() if len(self._held) >= self._needed else b""
 
@@ -132,6 +134,7 @@ class TcpProtocol:
     def _take(self, size: int) -> bytearray:
         """Cut the first `size` bytes off `_held`; what is copied is the rest, which is seldom more than a chunk."""
         taken, self._held = self._held, self._held[size:]
+        self.begun = self.begun or size > 0
         if not self._held:
             self.phase = OPEN
         else:

@@ -53,7 +53,7 @@ class CallbackConnection(asyncio.BaseProtocol):
         if reply:
             self._transport.write(reply)
         if protocol.phase is not OPEN or self._timer is not None:
-            self._mind_phase(bool(reply))
+            self._mind_phase(protocol.begun)
 
     def eof_received(self) -> bool:
         if not self._ending:
@@ -78,7 +78,7 @@ class CallbackConnection(asyncio.BaseProtocol):
             self._read_rest()
         else:
             self._transport.resume_reading()
-            self._mind_phase(answered=False)
+            self._mind_phase(begun=False)
 
     def drain(self) -> None:
         """Answer what has arrived, then end."""
@@ -109,13 +109,13 @@ class CallbackConnection(asyncio.BaseProtocol):
                 self.answer(self._buffer[:size]) if size else self._end(bytes(self._protocol.receive_eof()))
         asyncio.get_running_loop().call_soon(self._read_rest)
 
-    def _mind_phase(self, answered: bool) -> None:
+    def _mind_phase(self, begun: bool) -> None:
         """Close where the protocol wants it; start and stop the clock of an unfinished message."""
         phase = self._protocol.phase
         if phase is CLOSING:
             self._end(b"")
             return
-        if phase is OPEN or answered:
+        if phase is OPEN or begun:
             self._stop_timer()
         timeout_s = self._server.service.config.message_timeout_s
         if phase is PARTIAL and self._timer is None and timeout_s and not self._unwritten:

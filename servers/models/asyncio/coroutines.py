@@ -81,7 +81,7 @@ class StreamsConnection:
                     return
                 if protocol.phase is not PARTIAL or not timeout_s:
                     deadline_s = None
-                elif reply or deadline_s is None:  # a message has begun; while it was not read, nobody is to blame
+                elif protocol.begun or deadline_s is None:  # None: it was not read for a while, nobody is to blame
                     deadline_s = clock() + timeout_s
         except TimeoutError as error:
             if error.errno is not None:  # the system's: the connection is lost

@@ -58,7 +58,7 @@ class Connection:
         if reply:
             self._send(reply)
         if self._protocol.phase is not OPEN or self._message:
-            self._mind_phase(bool(reply))
+            self._mind_phase(self._protocol.begun)
 
     def read_rest(self) -> None:
         """Answer what has arrived, a bounded part of it a turn, and end when there is no more.
@@ -81,13 +81,13 @@ class Connection:
         self._loop.selector.unregister(self._socket)
         self._socket.close()
 
-    def _mind_phase(self, answered: bool) -> None:
+    def _mind_phase(self, begun: bool) -> None:
         """Close where the protocol wants it; start and stop the clock of an unfinished message."""
         if self._protocol.phase is CLOSING:
             self._end(b"")
         if self._ending:
             return
-        if self._protocol.phase is OPEN or answered:
+        if self._protocol.phase is OPEN or begun:
             self._void_message_deadline()
         if self._protocol.phase is PARTIAL and not self._message and self._reads():
             self._message = True
@@ -162,7 +162,7 @@ class Connection:
         if not events & _READ:
             self._void_message_deadline()
         elif not self._ending:
-            self._mind_phase(answered=False)
+            self._mind_phase(begun=False)
 
     def _end(self, farewell: Octets) -> None:
         """Nothing more will be answered: flush, shut down, linger, close."""

@@ -1,0 +1,78 @@
+"""The opening handshake of WebSocket (RFC 6455, section 4): one HTTP request, answered and done with.
+
+Reading the request, judging it and answering it is the `websockets` package's work. What is ours: the limit of the
+whole, the answer to what is no HTTP at all, the answer to another version of WebSocket (the RFC wants to be told
+which one is spoken), and the one page that is served to plain HTTP, `GET /healthz`.
+
+The package is given the request's head and not a byte more: frames that come glued to it (a client should wait for the
+answer, but bytes arrive as they like) stay in the buffer for what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from http import HTTPStatus
+
+from websockets.exceptions import InvalidHeader
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+SUBPROTOCOL = Subprotocol("echobench.v1")
+# Of request line and headers together; RFC 6455 names no limit, 8 KiB is what web servers use.
+MAX_HEAD_BYTES = 8192
+_HEAD_END = b"\r\n\r\n"
+_VERSION = "13"
+
+
+def answer_opening(buffer: bytearray) -> Generator[None, None, tuple[Response, Subprotocol | None]]:
+    """Take a handshake out of the buffer, which grows between two steps, and return the answer.
+
+    With status 101 the connection is open, in the subprotocol that is returned beside it; with any other it is not.
+    """
+    server = ServerProtocol(select_subprotocol=_select, extensions=None)
+    fed = 0
+    while True:
+        found = buffer.find(_HEAD_END, max(0, fed - len(_HEAD_END) + 1))
+        end = len(buffer) if found < 0 else found + len(_HEAD_END)
+        server.receive_data(bytes(buffer[fed : min(end, MAX_HEAD_BYTES + 1)]))
+        fed = end
+        requests = server.events_received()
+        if requests or server.handshake_exc is not None or fed > MAX_HEAD_BYTES:
+            break
+        yield
+    del buffer[:fed]
+    if fed > MAX_HEAD_BYTES:
+        return _too_long(server), None
+    if not requests:
+        return server.reject(HTTPStatus.BAD_REQUEST, f"This is no HTTP request: {server.handshake_exc}.\n"), None
+    request = requests[0]
+    assert isinstance(request, Request)
+    return _answer(server, request), server.subprotocol
+
+
+def _select(_server: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Choose ours where it is offered; whoever offers others, or none, is spoken to without."""
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+def _answer(server: ServerProtocol, request: Request) -> Response:
+    is_plain = request.method == "GET" and "Upgrade" not in request.headers
+    if is_plain and request.path.partition("?")[0] == "/healthz":
+        return server.reject(HTTPStatus.OK, "ok\n")
+    response = server.accept(request)
+    error = server.handshake_exc
+    if isinstance(error, InvalidHeader) and error.name == "Sec-WebSocket-Version":
+        response = server.reject(HTTPStatus.UPGRADE_REQUIRED, f"This server speaks WebSocket version {_VERSION}.\n")
+        response.headers["Upgrade"] = "websocket"
+        response.headers["Sec-WebSocket-Version"] = _VERSION
+    return response
+
+
+def _too_long(server: ServerProtocol) -> Response:
+    """Return what the package says of a line that is too long, or that the whole is."""
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    for said in server.data_to_send():
+        if said.startswith(b"HTTP/1.1 414"):
+            status = HTTPStatus.REQUEST_URI_TOO_LONG
+    return server.reject(status, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.\n")
