@@ -131,7 +131,10 @@ def _load(package: ModuleType, kind: str, name: str) -> ModuleType:
 def _entry(package: ModuleType, name: str) -> Entry:
     try:
         module = importlib.import_module(f"{package.__name__}.{name}")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        missing = (error.name or name).partition(".")[0]
+        return Entry(name, "", available=False, reason=f"the package {missing} is not installed; pip install {missing}")
+    except ImportError as error:  # there is such a package, of another age
         return Entry(name, "", available=False, reason=str(error))
     reason = module.unavailable() if hasattr(module, "unavailable") else None
     return Entry(name, module.SUMMARY, available=reason is None, reason=reason)

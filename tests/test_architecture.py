@@ -57,9 +57,14 @@ def test_a_package_imports_only_what_the_architecture_allows(package: str) -> No
     assert wrong == []
 
 
-def test_the_servers_need_only_the_standard_library() -> None:
-    roots = {module.split(".")[0] for file in files("servers") for module in imported(file)}
-    assert roots - {"servers"} <= set(sys.stdlib_module_names)
+def test_the_servers_need_only_the_standard_library_unless_websocket_is_chosen() -> None:
+    modules = {file: set(imported(file)) for file in files("servers")}
+    roots = {file: {module.split(".")[0] for module in found} for file, found in modules.items()}
+    assert set().union(*roots.values()) - {"servers", *sys.stdlib_module_names} == {"websockets"}
+    users = {f"servers.wire.{file.stem}" for file, found in roots.items() if "websockets" in found}
+    assert users == {"servers.wire.ws", "servers.wire._opening", "servers.wire._frames"}
+    importers = {file.name for file, found in modules.items() if found & users}
+    assert importers == {"ws.py"}
 
 
 def test_the_shared_schema_needs_only_the_standard_library() -> None:
