@@ -19,6 +19,12 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 SUBPROTOCOL = Subprotocol("echobench.v1")
+# The handshake of RFC 6455, section 1.2, with our subprotocol.
+EXAMPLE_OPENING = (
+    b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\n"
+    b"Sec-WebSocket-Protocol: echobench.v1\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 # Of request line and headers together; RFC 6455 names no limit, 8 KiB is what web servers use.
 MAX_HEAD_BYTES = 8192
 _HEAD_END = b"\r\n\r\n"

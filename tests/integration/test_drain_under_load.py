@@ -5,8 +5,8 @@ received would look good. So the server's process group is stopped (SIGSTOP) und
 request on its way, and some connections wait in the listen queue. Then SIGTERM is sent and the group goes on: each of
 those requests must be answered.
 
-Over TCP a request counts from when the grace has passed. Over UDP delivery on one machine is done when `send` returns,
-so everything that was sent before the signal counts: several requests of each peer, and first ones of new peers.
+Over TCP and WebSocket a request counts from when the grace has passed. Over UDP delivery on one machine is done when
+`send` returns, so all that was sent before the signal counts: several requests of each peer, first ones of new peers.
 
 UDP is also stopped as it runs, right after a burst, and there every datagram is accounted for: those that were sent and
 have no reply must be among those that the kernel dropped, because the port was closed or about to be. What a server
@@ -25,15 +25,16 @@ from typing import Any
 
 import pytest
 
+from tests.integration.dialects import DIALECTS
 from tests.integration.network import alone, dropped_datagrams
 from tests.integration.running import KEEP_PEERS, MODELS, ROOT, Running, command, started
-from tests.integration.tcp_load import Peer, TcpLoad
+from tests.integration.stream_load import Peer, StreamLoad
 from tests.integration.udp_load import UdpLoad
 
 CONNECTIONS = 64
 NEWCOMERS = 16
 MORE_EACH = 2  # with that, what is sent to a frozen server fits into 212,992 bytes, the usual room of a socket
-GRACE_NS = 20_000_000  # over TCP a request sent this long before the signal, or earlier, must be answered
+GRACE_NS = 20_000_000  # over a stream a request sent this long before the signal, or earlier, must be answered
 TINY = [sys.executable, str(ROOT / "tests" / "conformance" / "broken")]
 DROPPING = [sys.executable, str(ROOT / "tests" / "integration" / "dropping_server.py")]
 
@@ -49,9 +50,9 @@ class Outcome:
     stopped: dict[str, Any]
 
 
-def stop_tcp(server: Running, replies_before: int) -> Outcome:
-    """Stop a server under load over TCP."""
-    load = TcpLoad()
+def stop_stream(server: Running, replies_before: int, transport: str = "tcp") -> Outcome:
+    """Stop a server under load over a stream transport; each connection must end as the transport says."""
+    load = StreamLoad(DIALECTS[transport])
     with contextlib.closing(load):
         for _ in range(CONNECTIONS):
             load.add(server.port)
@@ -61,10 +62,11 @@ def stop_tcp(server: Running, replies_before: int) -> Outcome:
         load.run_while(load.some_open)
         stopped = server.stopped_line()
         unanswered = sum(peer.outstanding and peer.sequence == asked[id(peer)] for peer in sent_before)
+        assert all(peer.was_told_goodbye() for peer in load.peers)
         return Outcome(len(sent_before), unanswered, 0, load.replies(), stopped)
 
 
-def freeze_and_terminate(load: TcpLoad, server: Running) -> list[Peer]:
+def freeze_and_terminate(load: StreamLoad, server: Running) -> list[Peer]:
     """Stop a server as the module's text says; return the peers whose requests must be answered."""
     os.killpg(server.pid, signal.SIGSTOP)
     frozen_until_ns = time.monotonic_ns() + GRACE_NS
@@ -110,20 +112,21 @@ def stop_udp(server: Running, replies_before: int, *, frozen: bool) -> Outcome:
 def drain_once(model: str, transport: str, round_number: int) -> None:
     """Stop a fresh server under load; over UDP every other one without having frozen it."""
     replies_before = 500 + 531 * (round_number % 20)
-    frozen = transport == "tcp" or round_number % 2 == 0
+    is_stream = transport in DIALECTS
+    frozen = is_stream or round_number % 2 == 0
     with started(command(model, transport)) as server:
-        outcome = (
-            stop_tcp(server, replies_before) if transport == "tcp" else stop_udp(server, replies_before, frozen=frozen)
-        )
+        if is_stream:
+            outcome = stop_stream(server, replies_before, transport)
+        else:
+            outcome = stop_udp(server, replies_before, frozen=frozen)
     check_nothing_was_lost(outcome)
     check_counts(outcome.stopped, model, transport)
-    if transport == "tcp":  # a process group stops process by process: the last replies may come after the first did
+    if is_stream:  # a process group stops process by process: the last replies may come after the first did
         assert outcome.must_be_answered >= CONNECTIONS // 2 + NEWCOMERS
     elif frozen:
         assert outcome.must_be_answered == (CONNECTIONS + NEWCOMERS) * (1 + MORE_EACH)
-    kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[transport]
-    with socket.socket(socket.AF_INET, kind) as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(transport == "tcp"))
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM) as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(is_stream))
         again.bind(("127.0.0.1", server.port))
 
 
@@ -139,7 +142,7 @@ def check_nothing_was_lost(outcome: Outcome) -> None:
 
 def check_counts(stopped: dict[str, Any], model: str, transport: str) -> None:
     assert [stopped[name] for name in ("protocol_errors", "aborted", "undelivered")] == [0, 0, 0]
-    if transport == "tcp":
+    if transport in DIALECTS:
         assert stopped["connections"] == CONNECTIONS + NEWCOMERS
     elif model in KEEP_PEERS:  # a datagram of a newcomer may be answered in the drain, when no peer is made any more
         assert CONNECTIONS <= stopped["connections"] <= CONNECTIONS + NEWCOMERS
@@ -147,14 +150,14 @@ def check_counts(stopped: dict[str, Any], model: str, transport: str) -> None:
         assert stopped["connections"] is None
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", ["tcp", "udp", "ws"])
 @pytest.mark.parametrize("model", MODELS)
 def test_no_request_is_lost_when_a_server_is_stopped_under_load(model: str, transport: str) -> None:
     drain_often(model, transport, rounds=6)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", ["tcp", "udp", "ws"])
 @pytest.mark.parametrize("model", MODELS)
 def test_no_request_is_lost_in_fifty_stops_under_load(model: str, transport: str) -> None:
     drain_often(model, transport, rounds=50)
@@ -175,5 +178,5 @@ def test_a_server_that_drops_received_datagrams_at_the_signal_is_found_out() -> 
 @pytest.mark.parametrize("fault", ["ForgetsTheListenQueue", "DropsWhatWasReceived"])
 def test_a_server_that_drops_received_requests_at_the_signal_is_found_out(fault: str) -> None:
     with started([*TINY, "--fault", fault]) as server:
-        outcome = stop_tcp(server, replies_before=500)
+        outcome = stop_stream(server, replies_before=500)
     assert outcome.unanswered > 0

@@ -1,4 +1,4 @@
-"""Closed load over TCP: connections with one request outstanding each, the next one when its reply has arrived."""
+"""Closed load over a stream transport: one request outstanding a connection, the next when its reply has arrived."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.integration.messages import MESSAGE_BYTES, request, response
+from tests.integration.dialects import Dialect
+from tests.integration.messages import request, response
 from tests.integration.running import PATIENCE_S
 
 
@@ -18,43 +19,59 @@ class Peer:
     """One connection."""
 
     connection: socket.socket
+    dialect: Dialect
     sequence: int = 0
     sent_ns: int = 0
     replies: int = 0
     received: bytearray = field(default_factory=bytearray)
     outstanding: bool = False
+    opened: bool = False
 
     def ask(self) -> None:
-        """Send the next request."""
+        """Send the next request; the first behind the opening."""
+        opening = b"" if self.sequence else self.dialect.opening
         self.sequence += 1
         self.sent_ns = time.monotonic_ns()
         self.outstanding = True
-        self.connection.send(request(self.sequence))
+        self.connection.send(opening + self.dialect.sent(request(self.sequence)))
 
     def on_readable(self) -> bool:
         """Take what has arrived; tell whether the connection goes on."""
         data = self.connection.recv(4096)
         self.received += data
-        while len(self.received) >= MESSAGE_BYTES:
-            assert self.received[:MESSAGE_BYTES] == response(self.sequence)
-            del self.received[:MESSAGE_BYTES]
+        if not self.opened:
+            rest = self.dialect.after_opening(bytes(self.received))
+            if rest is None:
+                return bool(data)
+            self.opened, self.received = True, bytearray(rest)
+        while self.outstanding and self.received and self.received != self.dialect.farewell:
+            expected = self.dialect.replied(response(self.sequence))
+            if len(self.received) < len(expected):
+                break
+            assert self.received.startswith(expected)
+            del self.received[: len(expected)]
             self.replies += 1
             self.outstanding = False
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the server has closed by now
                 self.ask()
         return bool(data)
 
+    def was_told_goodbye(self) -> bool:
+        """Tell whether the last that came is what the transport says at the end."""
+        return bytes(self.received) == self.dialect.farewell
 
-class TcpLoad:
+
+class StreamLoad:
     """Drives the peers; ends those that the server has closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
         self.peers: list[Peer] = []
         self._selector = selectors.DefaultSelector()
 
     def add(self, port: int) -> None:
         """Connect one more peer and send its first request."""
-        peer = Peer(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
+        peer = Peer(socket.create_connection(("127.0.0.1", port), PATIENCE_S), self._dialect)
         self.peers.append(peer)
         self._selector.register(peer.connection, selectors.EVENT_READ, peer)
         peer.ask()
