@@ -5,7 +5,19 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("generator", "timing", "stall", "verdicts", "accounting", "models", "variants", "datagrams", "cost", "limits")
+NAMES = (
+    "generator",
+    "timing",
+    "stall",
+    "verdicts",
+    "accounting",
+    "models",
+    "variants",
+    "datagrams",
+    "websocket",
+    "cost",
+    "limits",
+)
 
 
 def main() -> None:

@@ -112,9 +112,9 @@ def our_server(model: str, *options: str, transport: str = "tcp") -> list[str]:
     return [sys.executable, "-m", "servers", "--model", model, "--transport", transport, *options]
 
 
-def reference_server() -> list[str]:
-    """Return the command of the C server on a free port."""
-    return [str(build("echo_server")), str(free_port())]
+def reference_server(transport: str = "tcp") -> list[str]:
+    """Return the command of the C server of a stream transport on a free port."""
+    return [str(build({"tcp": "echo_server", "ws": "ws_echo_server"}[transport])), str(free_port())]
 
 
 def peer(module: str, *arguments: str) -> list[str]:
@@ -143,17 +143,17 @@ def reference_load(
     port: int, seconds: float, *, transport: str = "tcp", connections: int = 64, payload: int = 64, raw: bool = False
 ) -> dict[str, Any]:
     """Return what the C client of a transport says of its closed load."""
-    program = build({"tcp": "echo_client", "udp": "udp_client"}[transport])
+    program = build({"tcp": "echo_client", "udp": "udp_client", "ws": "ws_client"}[transport])
     options = [str(port), str(connections), str(payload), str(seconds), *(["raw"] if raw else [])]
     load: dict[str, Any] = json.loads(on_client_cpu([str(program), *options]))
     return load
 
 
-def load_generator(port: int, seconds: float, *options: str) -> dict[str, Any]:
+def load_generator(port: int, seconds: float, *options: str, transport: str = "tcp") -> dict[str, Any]:
     """Return the load record of our load generator."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "load.json"
-        url = f"tcp://127.0.0.1:{port}"
+        url = f"{transport}://127.0.0.1:{port}"
         on_client_cpu([sys.executable, "-m", "loadgen", url, "--window", str(seconds), "--json", str(file), *options])
         record: dict[str, Any] = json.loads(file.read_text())
         return record

@@ -1,9 +1,9 @@
 """The fastest server at hand, to see what the load generator itself can do.
 
-Against a server that costs almost nothing, the load generator is the limit. Two small C programs are such servers
-(`reference/`), built into a scratch folder where there is a C compiler. Where there is none, or it fails, the fastest
-of our own models takes their place: what is reached against it may be that model's limit, which the verdict of each
-window tells.
+Against a server that costs almost nothing, the load generator is the limit. Small C programs are such servers, one a
+transport (`reference/`), built into a scratch folder where there is a C compiler. Where there is none, or it fails, the
+fastest of our own models takes their place: what is reached against it may be that model's limit, which the verdict of
+each window tells.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.catalogue import Catalogue
 from harness.matrix import ForeignServer
 
 FOLDER = Path(__file__).resolve().parent / "reference"
-SOURCES = {"tcp": "echo_server.c", "udp": "udp_echo_server.c"}
+SOURCES = {"tcp": "echo_server.c", "udp": "udp_echo_server.c", "ws": "ws_echo_server.c"}
 COMPILERS = ("cc", "gcc", "clang")
 BUILD_TIMEOUT_S = 60
 # Ours from the fastest on, as far as they differ on one CPU; whatever else is offered comes after them.

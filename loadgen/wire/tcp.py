@@ -15,12 +15,8 @@ import socket
 
 from loadgen.payload import Payloads
 from loadgen.wire import Reply
-from loadgen.wire._echo import EchoCodec, EchoWire
-from servers.wire._message import ERROR, HEADER_BYTES, MAGIC, REQUEST, RESPONSE, START, VERSION
-
-# A length beyond this is taken for garbage, not for a message to wait for.
-MAX_FOREIGN_PAYLOAD_BYTES = 1 << 24
-_START = (MAGIC << 16) | (VERSION << 8)
+from loadgen.wire._echo import MAX_FOREIGN_PAYLOAD_BYTES, EchoCodec, EchoWire
+from servers.wire._message import HEADER_BYTES, START
 
 
 class Codec(EchoCodec):
@@ -31,8 +27,8 @@ class Codec(EchoCodec):
     ordered = True
     most_payload_bytes = MAX_FOREIGN_PAYLOAD_BYTES
 
-    def __init__(self, payloads: Payloads | bytes) -> None:
-        super().__init__(payloads)
+    def __init__(self, payloads: Payloads | bytes, url: str = "") -> None:
+        super().__init__(payloads, url)
         self.read_bytes = self.reply_bytes
 
     def connection(self, number: int) -> Wire:
@@ -75,14 +71,3 @@ class Wire(EchoWire):
             at += message_bytes
         self._rest += buffer[at:]
         return found
-
-    def _judge(self, data: bytes | bytearray, at: int) -> str | None:
-        start, length = START.unpack_from(data, at)
-        if start == _START | ERROR:
-            reason = data[at + HEADER_BYTES : at + HEADER_BYTES + min(length, 80)]
-            return f"the server sent ERROR: {reason.decode('ascii', 'replace')}"
-        if start not in (_START | REQUEST, _START | RESPONSE):
-            return f"the server sent bytes that are no message: {data[at : at + HEADER_BYTES].hex()}"
-        if length > max(MAX_FOREIGN_PAYLOAD_BYTES, self._codec.payloads.longest_bytes):
-            return f"the server sent a message of {length} bytes"
-        return None

@@ -26,8 +26,8 @@ class Codec(EchoCodec):
     ordered = False
     most_payload_bytes = MOST_PAYLOAD_BYTES
 
-    def __init__(self, payloads: Payloads | bytes) -> None:
-        super().__init__(payloads)
+    def __init__(self, payloads: Payloads | bytes, url: str = "") -> None:
+        super().__init__(payloads, url)
         self.read_bytes = self.reply_bytes + 1  # a longer datagram must not be cut to the length of the right one
 
     def connection(self, number: int) -> Wire:

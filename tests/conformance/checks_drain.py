@@ -13,7 +13,7 @@ import time
 from .peer import Peer
 from .server_process import Server
 from .waiting import eventually
-from .wire_bytes import difference, header, payload_of, request, response
+from .wire_bytes import difference, payload_of
 
 ESTABLISHED = 8
 QUEUED = 20
@@ -23,32 +23,34 @@ SHORT_DRAIN_S = "0.3"
 
 
 def check_idle_connections_end_in_order(server: Server) -> None:
+    wire = server.wire
     with server.another("--drain-timeout", LONG_DRAIN_S) as own, own.connected(ESTABLISHED) as peers:
         for peer in peers[1:]:
-            peer.send(request(1))
-            peer.expect(response(1), "a request is answered")
+            peer.send(wire.request(1))
+            peer.expect(wire.response(1), "a request is answered")
         own.send_signal(signal.SIGTERM)
         for peer in peers:
-            peer.expect_end("an idle connection ends in order at the drain")
+            peer.expect_goodbye("an idle connection ends in order at the drain")
             peer.close()
         stopped = own.ended().stopped()
         assert stopped["aborted"] == 0, f"a drain without hindrance aborts nothing: {stopped}"
 
 
 def check_requests_that_were_received_are_answered(server: Server) -> None:
+    wire = server.wire
     rule = "requests that a server has received before SIGTERM are answered"
     with server.another("--drain-timeout", LONG_DRAIN_S) as own, own.connected(ESTABLISHED) as peers:
         for peer in peers:
-            peer.send(request(0))
-            peer.expect(response(0), "a request is answered")
+            peer.send(wire.request(0))
+            peer.expect(wire.response(0), "a request is answered")
         own.freeze()
         for peer in peers:
-            peer.send(b"".join(request(number, b"in time") for number in range(REQUESTS)))
+            peer.send(b"".join(wire.request(number, b"in time") for number in range(REQUESTS)))
         own.send_signal(signal.SIGTERM)
         own.thaw()
         for peer in peers:
-            peer.expect(b"".join(response(number, b"in time") for number in range(REQUESTS)), rule)
-            peer.expect_end(f"{rule}, then the connection ends in order")
+            peer.expect(b"".join(wire.response(number, b"in time") for number in range(REQUESTS)), rule)
+            peer.expect_goodbye(f"{rule}, then the connection ends in order")
             peer.close()
         found = own.ended()
     stopped = found.stopped()
@@ -57,37 +59,42 @@ def check_requests_that_were_received_are_answered(server: Server) -> None:
 
 
 def check_requests_that_were_held_up_are_answered(server: Server) -> None:
+    wire = server.wire
     rule = "requests that a server has received and holds up, as nobody reads its replies, are answered in the drain"
     payload = payload_of(9_000)
-    size = len(request(0, payload))
+    size, reply_size = len(wire.request(0, payload)), len(wire.response(0, payload))
     with server.another("--drain-timeout", LONG_DRAIN_S) as own, own.connect() as peer:
-        begun, rest = peer.fill(lambda number: request(number, payload), rule)
+        begun, rest = peer.fill(lambda number: wire.request(number, payload), rule)
         received = (begun * size - len(rest) - peer.bytes_on_their_way()) // size
         own.send_signal(signal.SIGTERM)
         # What reaches it while it drains it may answer or not; what it answers has to come in order and whole.
         got = peer.read_what_comes(rule)
+        assert got.endswith(wire.goodbye), f"{rule}, then comes its goodbye"
+        got = got.removesuffix(wire.goodbye)
         peer.close()
         stopped = own.ended().stopped()
-    came = len(got) // size
+    came = len(got) // reply_size
     assert came >= received, f"{rule}: {came} of {received} came"
-    expected = b"".join(response(number, payload) for number in range(came))
+    expected = b"".join(wire.response(number, payload) for number in range(came))
     assert got == expected, f"{rule}, in order and whole: {difference(got, expected)}"
     assert stopped["messages"] == came, f"{rule} and counted: {came} came, counted {stopped['messages']}"
     assert stopped["aborted"] == 0, f"a peer that reads is not aborted: {stopped}"
 
 
 def check_connections_in_the_listen_queue_are_answered(server: Server) -> None:
+    wire = server.wire
     rule = "connections that wait in the listen queue at SIGTERM are accepted and answered"
     with server.another("--drain-timeout", LONG_DRAIN_S) as own:
         own.freeze()
-        with own.connected(QUEUED) as peers:
+        with own.knocking(QUEUED) as peers:
             for peer in peers:
-                peer.send(b"".join(request(number, b"queued") for number in range(3)))
+                peer.send(wire.greeting.hello + b"".join(wire.request(number, b"queued") for number in range(3)))
             own.send_signal(signal.SIGTERM)
             own.thaw()
             for peer in peers:
-                peer.expect(b"".join(response(number, b"queued") for number in range(3)), rule)
-                peer.expect_end(f"{rule}, then they end in order")
+                peer.expect_welcome(rule)
+                peer.expect(b"".join(wire.response(number, b"queued") for number in range(3)), rule)
+                peer.expect_goodbye(f"{rule}, then they end in order")
                 peer.close()
         stopped = own.ended().stopped()
     expected = {"connections": QUEUED, "messages": 3 * QUEUED, "aborted": 0}
@@ -96,28 +103,30 @@ def check_connections_in_the_listen_queue_are_answered(server: Server) -> None:
 
 
 def check_a_peer_that_goes_on_sending_loses_no_reply(server: Server) -> None:
+    wire = server.wire
     rule = "a peer that goes on sending after SIGTERM gets the replies to what it had sent before"
-    due = b"".join(response(number, b"in time") for number in range(REQUESTS))
+    due = b"".join(wire.response(number, b"in time") for number in range(REQUESTS))
     with server.another("--drain-timeout", LONG_DRAIN_S) as own, own.connect() as peer:
         own.freeze()
-        peer.send(b"".join(request(number, b"in time") for number in range(REQUESTS)))
+        peer.send(b"".join(wire.request(number, b"in time") for number in range(REQUESTS)))
         own.send_signal(signal.SIGTERM)
         own.thaw()
-        got = peer.flood(request(REQUESTS, b"too late"), rule, keep_bytes=len(due))
+        got = peer.flood(wire.request(REQUESTS, b"too late"), rule, keep_bytes=len(due))
         assert got == due, f"{rule}: {difference(got, due)}"
         peer.close()
         own.ended()
 
 
 def check_a_flood_does_not_hold_the_drain(server: Server) -> None:
+    wire = server.wire
     rule = "a peer that sends and reads as fast as it can does not hold the drain beyond its deadline"
-    many = b"".join(request(number) for number in range(20_000))
+    many = b"".join(wire.request(number) for number in range(20_000))
     with server.another("--drain-timeout", SHORT_DRAIN_S) as own, own.connect() as peer, own.connect() as idle:
         peer.send(many)
         own.send_signal(signal.SIGTERM)
         peer.flood(many, rule)
         peer.close()
-        idle.expect_end("an idle connection beside a flood ends in order at the drain")
+        idle.expect_goodbye("an idle connection beside a flood ends in order at the drain")
         idle.close()
         ended = own.ended()
     assert ended.exit_code == 0, f"{rule}, exit code 0, not {ended.exit_code}: {ended.stderr!r}"
@@ -131,14 +140,15 @@ def check_nobody_gets_in_during_a_drain(server: Server) -> None:
 
 
 def check_a_half_sent_message_does_not_hold_the_drain(server: Server) -> None:
+    wire = server.wire
     rule = "a half-sent message does not hold the drain beyond its deadline"
     with server.another("--drain-timeout", SHORT_DRAIN_S) as own, own.connected(4) as peers:
         for peer in peers:
-            peer.send(request(1) + header(2, 100) + b"a beginning")
-            peer.expect(response(1), "the request before a half-sent one is answered")
+            peer.send(wire.request(1) + wire.header(2, 100) + b"a beginning")
+            peer.expect(wire.response(1), "the request before a half-sent one is answered")
         own.send_signal(signal.SIGTERM)
         for peer in peers:
-            peer.expect_end(rule)
+            peer.expect_goodbye(rule)
             peer.close()
         ended = own.ended()
     stopped = ended.stopped()
@@ -151,7 +161,7 @@ def check_a_peer_that_never_reads_is_aborted_at_the_deadline(server: Server) -> 
     with server.another("--drain-timeout", SHORT_DRAIN_S) as own, _stuck_peer(own), own.connect() as idle:
         begun_s = time.monotonic()
         own.send_signal(signal.SIGTERM)
-        idle.expect_end("an idle connection ends in order at the drain")
+        idle.expect_goodbye("an idle connection ends in order at the drain")
         idle.close()
         ended = own.ended()
         took_s = time.monotonic() - begun_s
@@ -181,7 +191,8 @@ def _stuck_peer(server: Server) -> Peer:
 
     The kernels find a little more room between them now and then. So the server has several messages left to read.
     """
+    wire = server.wire
     peer, payload = server.connect(), payload_of(1_000)
     rule = "a peer that never reads is at some point not read"
-    peer.fill(lambda number: request(number, payload), rule, least_unread_bytes=5 * len(payload))
+    peer.fill(lambda number: wire.request(number, payload), rule, least_unread_bytes=5 * len(payload))
     return peer

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from .process_tree import memory_bytes
 from .server_process import Server
 from .waiting import eventually
-from .wire_bytes import BAD_HEADERS, FOREIGN_REPLIES, assert_refusal, header, payload_of, request, response
+from .wire_bytes import payload_of
 
 GIBIBYTE = 1 << 30
 MEBIBYTE = 1 << 20
@@ -20,20 +20,22 @@ HALF_SENT_CONNECTIONS = 50
 
 
 def check_after_a_half_close_all_replies_come_and_then_the_end(server: Server) -> None:
+    wire = server.wire
     rule = "after a half-close all requests are answered, then the connection ends"
     for count in (1, 3, 300):
         with server.connect() as peer:
-            peer.send(b"".join(request(number, b"before") for number in range(count)))
+            peer.send(b"".join(wire.request(number, b"before") for number in range(count)))
             peer.shut_sending()
-            peer.expect(b"".join(response(number, b"before") for number in range(count)), rule)
+            peer.expect(b"".join(wire.response(number, b"before") for number in range(count)), rule)
             peer.expect_end(rule)
 
 
 def check_after_a_half_close_large_replies_come_whole(server: Server) -> None:
+    wire = server.wire
     rule = "replies that no socket buffer can hold come whole after a half-close, then the connection ends"
     payloads = [payload_of(300_000, number) for number in range(33)]
-    sent = b"".join(request(number, payload) for number, payload in enumerate(payloads))
-    expected = b"".join(response(number, payload) for number, payload in enumerate(payloads))
+    sent = b"".join(wire.request(number, payload) for number, payload in enumerate(payloads))
+    expected = b"".join(wire.response(number, payload) for number, payload in enumerate(payloads))
     with server.connect() as peer:
         got = peer.pump(sent, rule, reads_only_when_stuck=True)
         peer.shut_sending()
@@ -49,108 +51,114 @@ def check_a_half_close_without_a_request_ends_the_connection(server: Server) -> 
 
 
 def check_a_half_close_inside_a_message_drops_that_message(server: Server) -> None:
-    for part in (request(9)[:1], request(9)[:15], header(9, 5), request(9, b"12345")[:-1]):
+    wire = server.wire
+    for part in (wire.request(9)[:1], wire.request(9)[:15], wire.header(9, 5), wire.request(9, b"12345")[:-1]):
         rule = f"a message of which only {len(part)} bytes came before a half-close is not answered"
         with server.connect() as peer:
-            peer.send(request(8, b"whole") + part)
+            peer.send(wire.request(8, b"whole") + part)
             peer.shut_sending()
-            peer.expect(response(8, b"whole"), rule)
+            peer.expect(wire.response(8, b"whole"), rule)
             peer.expect_end(rule)
 
 
 def check_a_header_is_judged_only_when_it_is_whole(server: Server) -> None:
-    for name, bad, _ in BAD_HEADERS:
-        rule = f"15 bytes of a header with {name} are not judged yet"
+    for bad in server.wire.bad_headers:
+        rule = f"a header with {bad.name} that lacks its last byte is not judged yet"
         with server.connect() as peer:
-            peer.send(bad[:15])
+            peer.send(bad.sent[:-1])
             peer.shut_sending()
             peer.expect_end(rule)
 
 
-def check_a_bad_header_gets_an_error_and_the_end(server: Server) -> None:
-    for name, bad, sequence_known in BAD_HEADERS:
+def check_a_bad_header_is_refused_and_ends_the_connection(server: Server) -> None:
+    for bad in server.wire.bad_headers:
         with server.connect() as peer:
-            peer.send(bad)
-            found = peer.read_to_end(f"after {name} come an ERROR and the end")
-            assert_refusal(found, int.from_bytes(bad[8:], "big"), sequence_known, name)
+            peer.send(bad.sent)
+            bad.judge(peer.read_to_end(f"after {bad.name} come the refusal and the end"))
 
 
-def check_a_length_over_the_limit_gets_an_error_and_the_end(server: Server) -> None:
+def check_a_length_over_the_limit_is_refused_and_ends_the_connection(server: Server) -> None:
+    wire = server.wire
     length = server.setting("max_payload") + 1
     with server.connect() as peer:
-        peer.send(header(77, length))
-        found = peer.read_to_end(f"after a length of {length} come an ERROR and the end")
-        assert_refusal(found, 77, sequence_known=True, name=f"a length of {length}")
+        refused = wire.over_the_limit(77, length)
+        peer.send(refused.sent)
+        refused.judge(peer.read_to_end(f"after a length of {length} come the refusal and the end"))
 
 
 def check_requests_before_a_bad_header_are_answered(server: Server) -> None:
-    before = b"".join(request(number, b"good") for number in range(50))
-    replies = b"".join(response(number, b"good") for number in range(50))
-    for name, bad, sequence_known in BAD_HEADERS:
-        rule = f"the requests before {name} are answered"
+    wire = server.wire
+    before = b"".join(wire.request(number, b"good") for number in range(50))
+    replies = b"".join(wire.response(number, b"good") for number in range(50))
+    for bad in wire.bad_headers:
+        rule = f"the requests before {bad.name} are answered"
         with server.connect() as peer:
-            peer.send(before + bad)
+            peer.send(before + bad.sent)
             peer.expect(replies, rule)
-            found = peer.read_to_end(f"after {name} come an ERROR and the end")
-            assert_refusal(found, int.from_bytes(bad[8:], "big"), sequence_known, name)
+            bad.judge(peer.read_to_end(f"after {bad.name} come the refusal and the end"))
 
 
 def check_requests_behind_a_bad_header_are_not_answered(server: Server) -> None:
-    for name, bad, sequence_known in BAD_HEADERS:
+    wire = server.wire
+    for bad in wire.bad_headers:
         with server.connect() as peer:
-            peer.send(bad + b"".join(request(number, b"late") for number in range(10)))
-            found = peer.read_to_end(f"after {name} come one ERROR, no reply to what is behind it, and the end")
-            assert_refusal(found, int.from_bytes(bad[8:], "big"), sequence_known, name)
+            peer.send(bad.sent + b"".join(wire.request(number, b"late") for number in range(10)))
+            rule = f"after {bad.name} come one refusal, no reply to what is behind it, and the end"
+            bad.judge(peer.read_to_end(rule))
 
 
-def check_a_response_or_an_error_ends_the_connection_without_an_answer(server: Server) -> None:
-    for name, foreign in FOREIGN_REPLIES:
-        rule = f"{name} sent to a server ends the connection without an answer to it"
+def check_a_response_or_an_error_ends_the_connection_without_a_reply(server: Server) -> None:
+    wire = server.wire
+    for foreign in wire.foreign_replies:
+        rule = f"{foreign.name} sent to a server ends the connection without a reply to it"
         with server.connect() as peer:
-            peer.send(request(1, b"before") + foreign + request(2, b"behind"))
-            peer.expect(response(1, b"before"), f"the request before {name} is answered")
-            peer.expect_end(rule)
+            peer.send(wire.request(1, b"before") + foreign.sent + wire.request(2, b"behind"))
+            peer.expect(wire.response(1, b"before"), f"the request before {foreign.name} is answered")
+            foreign.judge(peer.read_to_end(rule))
 
 
 def check_a_peer_that_goes_on_sending_garbage_loses_no_reply(server: Server) -> None:
-    rule = "a peer that goes on sending after a bad header still gets every reply, the ERROR and an orderly end"
+    wire = server.wire
+    rule = "a peer that goes on sending after a bad header still gets every reply, the refusal and an orderly end"
     payload = payload_of(40_000)
-    for name, bad, sequence_known in BAD_HEADERS[:5]:
+    for bad in wire.bad_headers[:5]:
         with server.connect() as peer:
-            sent = b"".join(request(number, payload) for number in range(10)) + bad + payload_of(MEBIBYTE)
+            sent = b"".join(wire.request(number, payload) for number in range(10)) + bad.sent + payload_of(MEBIBYTE)
             got = peer.pump(sent, rule, reads_only_when_stuck=True) + peer.read_to_end(rule)
-            replies = b"".join(response(number, payload) for number in range(10))
+            replies = b"".join(wire.response(number, payload) for number in range(10))
             assert got.startswith(replies), f"{rule}: only {len(got)} bytes came, or other ones"
-            assert_refusal(got[len(replies) :], int.from_bytes(bad[8:], "big"), sequence_known, name)
+            bad.judge(got[len(replies) :])
 
 
 def check_a_refused_peer_that_does_not_go_is_let_go(server: Server) -> None:
     with server.connect() as peer:
-        peer.send(BAD_HEADERS[0][1])
+        peer.send(server.wire.bad_headers[0].sent)
         peer.read_to_end("a bad header ends the connection")
         rule = "a refused peer that neither closes nor stops sending is let go after a moment"
         eventually(peer.was_let_go, server.patience_s, rule)
 
 
 def check_the_server_goes_on_after_garbage(server: Server) -> None:
+    wire = server.wire
     with server.connected(10) as vandals, server.connect() as peer:
         for number, vandal in enumerate(vandals):
             vandal.send(payload_of(3_000, number))
         for vandal in vandals:
             vandal.read_to_end("garbage ends the connection")
-        peer.send(request(3, b"unharmed"))
-        peer.expect(response(3, b"unharmed"), "a connection beside others that sent garbage is answered")
+        peer.send(wire.request(3, b"unharmed"))
+        peer.expect(wire.response(3, b"unharmed"), "a connection beside others that sent garbage is answered")
     with server.connect() as peer:
-        peer.send(request(4, b"afterwards"))
-        peer.expect(response(4, b"afterwards"), "a connection after others that sent garbage is answered")
+        peer.send(wire.request(4, b"afterwards"))
+        peer.expect(wire.response(4, b"afterwards"), "a connection after others that sent garbage is answered")
 
 
 def check_an_announced_length_takes_no_memory(server: Server) -> None:
+    wire = server.wire
     with server.another("--max-payload", str(GIBIBYTE)) as own, contextlib.ExitStack() as connections:
         resident_bytes, mapped_bytes = memory_bytes(own.pid)
         for count in range(1, HALF_SENT_CONNECTIONS + 1):
             peer = connections.enter_context(own.connect())
-            peer.send(header(1, GIBIBYTE) + b"a beginning")
+            peer.send(wire.header(1, GIBIBYTE) + b"a beginning")
             peer.wait_until_taken("a server reads the beginning of a long message")
             # Looking at all processes takes time; and a server that does take the memory must not get far.
             if count in {1, 10, HALF_SENT_CONNECTIONS}:
@@ -162,26 +170,28 @@ def check_an_announced_length_takes_no_memory(server: Server) -> None:
 
 
 def check_a_message_that_takes_too_long_ends_its_connection(server: Server) -> None:
+    wire = server.wire
     rule = "a peer that dribbles a message beyond --message-timeout is cut off"
     with server.another("--message-timeout", "0.3") as own, own.connect() as idle, own.connect() as dribbler:
-        idle.send(request(1, b"whole"))
-        idle.expect(response(1, b"whole"), "a whole message is answered")
-        dribbler.send(request(2, b"whole") + header(3, 1_000_000))
-        dribbler.expect(response(2, b"whole"), "a whole message is answered")
+        idle.send(wire.request(1, b"whole"))
+        idle.expect(wire.response(1, b"whole"), "a whole message is answered")
+        dribbler.send(wire.request(2, b"whole") + wire.header(3, 1_000_000))
+        dribbler.expect(wire.response(2, b"whole"), "a whole message is answered")
         eventually(dribbler.has_ended_while_dribbling, own.patience_s, rule)
         dribbler.expect_end("a message that took too long gets no answer")
-        idle.send(request(4, b"idle"))
-        idle.expect(response(4, b"idle"), "a connection that is idle between messages outlives --message-timeout")
+        idle.send(wire.request(4, b"idle"))
+        idle.expect(wire.response(4, b"idle"), "a connection that is idle between messages outlives --message-timeout")
 
 
 def check_a_stream_of_whole_messages_is_never_timed_out(server: Server) -> None:
+    wire = server.wire
     rule = "a peer whose reads always end inside another message is not cut off by --message-timeout"
-    message = request(1, b"always followed by a part of the next")
+    message = wire.request(1, b"always followed by a part of the next")
     with server.another("--message-timeout", "0.6") as own, own.connect() as busy:
 
         def send_the_rest_and_a_part() -> None:
             busy.send(message[20:] + message[:20], rule)
-            busy.expect(response(1, message[16:]), rule)
+            busy.expect(wire.response(1, message[16:]), rule)
 
         busy.send(message[:20])
         _dribble_until_cut_off(own, send_the_rest_and_a_part)
@@ -189,22 +199,24 @@ def check_a_stream_of_whole_messages_is_never_timed_out(server: Server) -> None:
 
 
 def check_a_message_that_the_server_itself_holds_up_is_not_timed_out(server: Server) -> None:
+    wire = server.wire
     rule = "a message that came whole but waits for its reader's own replies is not cut off by --message-timeout"
     payload = payload_of(30_000)
     with server.another("--message-timeout", "0.6") as own, own.connect() as late:
-        begun, rest = late.fill(lambda number: request(number, payload), rule)
+        begun, rest = late.fill(lambda number: wire.request(number, payload), rule)
         _dribble_until_cut_off(own)
         _dribble_until_cut_off(own)
         got = late.pump(rest, rule)
-        expected = b"".join(response(number, payload) for number in range(begun))
+        expected = b"".join(wire.response(number, payload) for number in range(begun))
         got += late.read(len(expected) - len(got), rule)
         assert got == expected, f"{rule}: the replies differ from what was sent"
 
 
 def _dribble_until_cut_off(server: Server, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Let --message-timeout pass by the server's own clock. Do it twice to be sure for something that began before."""
+    wire = server.wire
     with server.connect() as dribbler:
-        dribbler.send(header(2, 1_000_000))
+        dribbler.send(wire.header(2, 1_000_000))
 
         def was_cut_off() -> bool:
             meanwhile()

@@ -114,7 +114,7 @@ def check_a_terminal_may_signal_the_whole_group(server: Server) -> None:
                 client.echo(1)
             own.send_signal(number, group=True)
             for client in clients:
-                client.expect_end(f"service ends in order after {number.name} to the whole group")
+                client.expect_goodbye(f"service ends in order after {number.name} to the whole group")
             for client in clients:
                 client.close()
             _expect_clean_end(own.ended(number.name), f"{number.name} to the whole group")
@@ -146,7 +146,7 @@ def check_nothing_is_left_when_it_has_ended(server: Server) -> None:
             client.echo(1)
         own.send_signal(signal.SIGTERM)
         for client in clients:
-            client.expect_end("service ends at the drain")
+            client.expect_goodbye("service ends at the drain")
             client.close()
         ended = own.ended()
         assert not ended.left, f"no process is left when the server has ended, found {ended.left}"
@@ -160,7 +160,7 @@ def check_the_port_can_be_used_again_at_once(server: Server) -> None:
         own.send_signal(signal.SIGTERM)
         # The server closes first, so the kernel remembers TCP connections for a minute (TIME_WAIT).
         for client in clients:
-            client.expect_end("service ends at the drain")
+            client.expect_goodbye("service ends at the drain")
             client.close()
         own.ended()
         port = own.port

@@ -26,7 +26,7 @@ def check_connections_over_the_limit_are_refused(server: Server) -> None:
         for peer in peers:
             peer.echo(1, why=f"with --max-connections {LIMIT} as many connections are served")
         for _ in range(KNOCKS):
-            with own.connect() as knock:
+            with own.knock() as knock:
                 knock.expect_end(rule)
         for peer in peers:
             peer.echo(2, why="established connections are served while others are refused")
@@ -47,7 +47,7 @@ def check_there_is_room_again_when_a_connection_has_ended(server: Server) -> Non
         with contextlib.ExitStack() as stack:
 
             def another_is_served() -> bool:
-                tried.append(stack.enter_context(own.connect()))
+                tried.append(stack.enter_context(own.knock()))
                 return tried[-1].is_answered(2, rule)
 
             for peer in peers:
@@ -63,7 +63,7 @@ def check_a_rush_does_not_pass_the_limit(server: Server) -> None:
     rule = f"of {KNOCKS} connections that come together --max-connections {LIMIT} lets {LIMIT} in, of all workers"
     with server.another("--max-connections", str(LIMIT)) as own:
         own.freeze()
-        with own.connected(KNOCKS) as peers:
+        with own.knocking(KNOCKS) as peers:
             own.thaw()
             served = [peer for peer in peers if peer.is_answered(1, rule)]
             assert len(served) == LIMIT, f"{rule}, not {len(served)}"
@@ -78,7 +78,7 @@ def check_a_rush_does_not_pass_the_limit(server: Server) -> None:
 def check_a_lack_of_descriptors_refuses_only_new_connections(server: Server) -> None:
     """A model that gives each connection to a process of its own may never run out, and serves them all."""
     with Server(server.target.with_few_descriptors(DESCRIPTORS, hard=True)) as own, contextlib.ExitStack() as stack:
-        knocks = [stack.enter_context(own.connect()) for _ in range(CONNECTIONS)]
+        knocks = [stack.enter_context(own.knock()) for _ in range(CONNECTIONS)]
         rule = f"with {DESCRIPTORS} descriptors each of {CONNECTIONS} connections is answered or closed"
         served = [peer for peer in knocks if peer.is_answered(1, rule)]
         assert served, f"{rule}, some are answered"
@@ -103,7 +103,7 @@ def _expect_room(server: Server) -> int:
     rule = "a server that lacked descriptors serves new connections when others have gone"
 
     def another_is_served() -> bool:
-        with server.connect() as peer:
+        with server.knock() as peer:
             tried.append(peer)
             return peer.is_answered(1, rule)
 

@@ -90,7 +90,7 @@ class DatagramPeer:
             self._socket.settimeout(self._patience_s)
         raise AssertionError(f"{why}: {len(got)} bytes came from {source[:2]}, {got[:48].hex(' ')!r}")
 
-    def expect_end(self, why: str) -> None:
+    def expect_goodbye(self, why: str) -> None:
         """Wait until the server's port is free, and check that nothing came from it."""
         eventually(lambda: port_is_free(self._server_address), self._patience_s, f"{why}: the port becomes free")
         self.expect_nothing_more(why)

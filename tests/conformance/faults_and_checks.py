@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .faults_and_checks_datagram import OF_DATAGRAMS
-from .targets import DATAGRAM, STREAM
+from .faults_and_checks_ws import OF_WEBSOCKET
 
 
 class Broken(NamedTuple):
     """A fault of `broken/`, a check that has to find it, and words of what the check then says (a regular expression).
 
-    The words make sure that the check fails for this fault and not for something else. `kind` is the kind of transport
-    of the server with the fault.
+    The words make sure that the check fails for this fault and not for something else. `transport` is that of the
+    server with the fault.
     """
 
     fault: str
     check: str
     words: str
-    kind: str = STREAM
+    transport: str = "tcp"
 
 
 _STREAM = (
@@ -51,24 +51,24 @@ _ENDINGS = (
         "a_half_close_inside_a_message_drops_that_message",
         "unexpected bytes came",
     ),
-    ("JudgesHalfAHeader", "a_header_is_judged_only_when_it_is_whole", "15 bytes of a header"),
-    ("AcceptsAnyMagic", "a_bad_header_gets_an_error_and_the_end", "after a wrong magic"),
-    ("AcceptsAnyVersion", "a_bad_header_gets_an_error_and_the_end", "after version 0"),
-    ("AcceptsAnyOtherKind", "a_bad_header_gets_an_error_and_the_end", "after kind 0"),
-    ("EndsWithoutAnError", "a_bad_header_gets_an_error_and_the_end", "comes one ERROR, found ''"),
-    ("SendsTwoErrors", "a_bad_header_gets_an_error_and_the_end", "one ERROR and nothing else"),
-    ("NamesAnotherSequenceInTheError", "a_bad_header_gets_an_error_and_the_end", "carries sequence"),
-    ("NamesNoSequenceInTheError", "a_bad_header_gets_an_error_and_the_end", "after kind 0 carries sequence"),
-    ("GivesNoReason", "a_bad_header_gets_an_error_and_the_end", "is short, not 0 bytes"),
-    ("GivesALongReason", "a_bad_header_gets_an_error_and_the_end", "is short, not"),
-    ("GivesAReasonWithALineEnd", "a_bad_header_gets_an_error_and_the_end", "printable ASCII"),
-    ("GoesOnAfterAnError", "a_bad_header_gets_an_error_and_the_end", "came and no end"),
-    ("EndsWithAReset", "a_bad_header_gets_an_error_and_the_end", "the connection was cut"),
-    ("AcceptsOneByteTooMany", "a_length_over_the_limit_gets_an_error_and_the_end", "0 bytes came and no end"),
+    ("JudgesHalfAHeader", "a_header_is_judged_only_when_it_is_whole", "lacks its last byte"),
+    ("AcceptsAnyMagic", "a_bad_header_is_refused_and_ends_the_connection", "after a wrong magic"),
+    ("AcceptsAnyVersion", "a_bad_header_is_refused_and_ends_the_connection", "after version 0"),
+    ("AcceptsAnyOtherKind", "a_bad_header_is_refused_and_ends_the_connection", "after kind 0"),
+    ("EndsWithoutAnError", "a_bad_header_is_refused_and_ends_the_connection", "comes one ERROR, found ''"),
+    ("SendsTwoErrors", "a_bad_header_is_refused_and_ends_the_connection", "one ERROR and nothing else"),
+    ("NamesAnotherSequenceInTheError", "a_bad_header_is_refused_and_ends_the_connection", "carries sequence"),
+    ("NamesNoSequenceInTheError", "a_bad_header_is_refused_and_ends_the_connection", "after kind 0 carries sequence"),
+    ("GivesNoReason", "a_bad_header_is_refused_and_ends_the_connection", "is short, not 0 bytes"),
+    ("GivesALongReason", "a_bad_header_is_refused_and_ends_the_connection", "is short, not"),
+    ("GivesAReasonWithALineEnd", "a_bad_header_is_refused_and_ends_the_connection", "printable ASCII"),
+    ("GoesOnAfterAnError", "a_bad_header_is_refused_and_ends_the_connection", "came and no end"),
+    ("EndsWithAReset", "a_bad_header_is_refused_and_ends_the_connection", "the connection was cut"),
+    ("AcceptsOneByteTooMany", "a_length_over_the_limit_is_refused_and_ends_the_connection", "0 bytes came and no end"),
     ("ForgetsRepliesAtABadHeader", "requests_before_a_bad_header_are_answered", "the requests before a wrong magic"),
     ("AnswersWhatIsBehindABadHeader", "requests_behind_a_bad_header_are_not_answered", "one ERROR and nothing else"),
-    ("AnswersResponses", "a_response_or_an_error_ends_the_connection_without_an_answer", "a RESPONSE sent to a server"),
-    ("SendsAnErrorToResponses", "a_response_or_an_error_ends_the_connection_without_an_answer", "unexpected bytes"),
+    ("AnswersResponses", "a_response_or_an_error_ends_the_connection_without_a_reply", "a RESPONSE sent to a server"),
+    ("SendsAnErrorToResponses", "a_response_or_an_error_ends_the_connection_without_a_reply", "unexpected bytes"),
     ("ClosesWithBytesUnread", "a_peer_that_goes_on_sending_garbage_loses_no_reply", "goes on sending"),
     ("DiscardsForEver", "a_refused_peer_that_does_not_go_is_let_go", "let go after a moment"),
     ("DiesOfGarbage", "the_server_goes_on_after_garbage", "garbage|accepts connections|ended the connection"),
@@ -216,5 +216,6 @@ _LIMITS = (
 _OF_STREAMS = (*_STREAM, *_ENDINGS, *_NEIGHBOURS, *_LIFE, *_DRAIN, *_LIMITS, *_REFUSALS)
 BROKEN = (
     *(Broken(*row) for row in _OF_STREAMS),
-    *(Broken(*row, kind=DATAGRAM) for row in OF_DATAGRAMS),
+    *(Broken(*row, transport="udp") for row in OF_DATAGRAMS),
+    *(Broken(*row, transport="ws") for row in OF_WEBSOCKET),
 )

@@ -1,168 +1,79 @@
-"""A client made of one raw socket, independent of all code under test.
-
-Every operation has a deadline: a server that does not answer, closes too early or resets the connection fails the
-check with a sentence (AssertionError), and nothing hangs. `why` is the rule that is checked; it opens the sentence.
-
-Sending and reading at the same time (`pump`) is what keeps a test from blocking itself: a server may stop reading a
-peer whose replies it can't get rid of, and then both sides of a naive test wait for each other.
-"""
+"""A client of a server of streams: one connection, and the words of the transport (wire.py) to ask and answer in."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import select
-import socket
-import struct
-import termios
-from collections.abc import Callable, Iterable
-from types import TracebackType
+from collections.abc import Callable
 
-from .kernel import Queues, queues
-from .waiting import Deadline, eventually
-from .wire_bytes import difference, request, response
+from .connection import CHUNK_BYTES, HEAD_END, Connection
+from .waiting import Deadline
+from .wire import PLAIN, Greeting, Wire
+from .wire_bytes import difference
 
-CHUNK_BYTES = 262_144
 # A peer counts as stuck when the server has read nothing for so long, with bytes to read and replies not taken.
 STUCK_S = 0.15
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Peer:
-    """One connection to a server."""
+class Peer(Connection):
+    """One connection to a server, in the words of its transport."""
 
     def __init__(
-        self, address: tuple[str, int], patience_s: float, server_sleeps: Callable[[], bool] = lambda: True
+        self,
+        address: tuple[str, int],
+        patience_s: float,
+        server_sleeps: Callable[[], bool] = lambda: True,
+        wire: Wire = PLAIN,
     ) -> None:
-        self._patience_s = patience_s
+        super().__init__(address, patience_s)
         self._server_sleeps = server_sleeps
-        self._server_address = address
-        self._socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.settimeout(patience_s)
-        try:
-            self._socket.connect(address)
-        except OSError as error:
-            self._socket.close()
-            raise AssertionError(f"the server accepts connections at {address}: {error}") from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._wire = wire
+        self._greeting: Greeting | None = wire.greeting if wire.greeting.hello else None  # while it is still due
 
-    def __enter__(self) -> Peer:
-        return self
+    def greet(self, greeting: Greeting, why: str = "a connection is welcomed") -> None:
+        """Say what a client says first and expect the answer."""
+        self.send(greeting.hello, why)
+        self._greeting = greeting if greeting.hello else None
+        self.expect_welcome(why)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._socket.close()
-
-    def send(self, data: bytes, why: str = "the server takes what it is sent") -> None:
-        """Send everything."""
-        self._socket.settimeout(self._patience_s)
-        try:
-            self._socket.sendall(data)
-        except TimeoutError as error:
-            raise AssertionError(f"{why}: it took no more bytes for {self._patience_s:g} s") from error
-        except OSError as error:
-            raise AssertionError(f"{why}: it ended the connection instead ({error.strerror})") from error
-
-    def send_apart(self, chunks: Iterable[bytes], why: str) -> None:
-        """Send chunk by chunk, each only after the server has read the one before."""
-        for chunk in chunks:
-            self.send(chunk, why)
-            self.wait_until_taken(why)
-
-    def wait_until_taken(self, why: str) -> None:
-        """Wait until the server has read everything that was sent."""
-
-        def taken() -> bool:
-            found = self._server_queues()
-            return found is None or found.unread_bytes == 0
-
-        eventually(taken, self._patience_s, f"{why}: the server reads what arrived")
-
-    def read(self, size: int, why: str) -> bytes:
-        """Return exactly `size` bytes."""
-        deadline, got = Deadline(self._patience_s), bytearray()
-        while len(got) < size:
-            chunk = self._receive(
-                min(CHUNK_BYTES, size - len(got)), deadline, f"{why}: {len(got)} of {size} bytes came"
-            )
-            assert chunk, f"{why}: {len(got)} of {size} bytes came, then the end of the connection"
-            got += chunk
-        return bytes(got)
-
-    def expect(self, expected: bytes, why: str) -> None:
-        """Read as many bytes as are expected and compare."""
-        got = self.read(len(expected), why)
-        assert got == expected, f"{why}: {difference(got, expected)}"
+    def expect_welcome(self, why: str) -> None:
+        """Expect the answer to what a client says first, byte by byte up to its end."""
+        if self._greeting is not None:
+            self._greeting.judge(self.read_head(f"{why}: an opening handshake is answered"))
+            self._greeting = None
 
     def echo(self, sequence: int, payload: bytes = b"", why: str = "a request is answered") -> None:
         """Send a request and expect its reply, reading while it is being sent."""
-        expected = response(sequence, payload)
-        got = self.pump(request(sequence, payload), why)
+        expected = self._wire.response(sequence, payload)
+        got = self.pump(self._wire.request(sequence, payload), why)
         got += self.read(len(expected) - len(got), why)
         assert got == expected, f"{why}: {difference(got, expected)}"
 
     def is_answered(self, sequence: int, why: str) -> bool:
-        """Send a request and tell whether its reply came; the other way is the end of the connection."""
-        expected, got, deadline = response(sequence), bytearray(), Deadline(self._patience_s)
+        """Send a request, behind the greeting if that is due, and tell whether its reply came, or but the end."""
+        expected, got, deadline = self._wire.response(sequence), bytearray(), Deadline(self._patience_s)
         self._socket.setblocking(False)
+        hello = self._greeting.hello if self._greeting else b""
         with contextlib.suppress(ConnectionError):  # a refusal shows when reading
-            self._socket.send(request(sequence))
-        while len(got) < len(expected):
+            self._socket.send(hello + self._wire.request(sequence))
+        while self._greeting is not None or len(got) < len(expected):
             ready = self._wait(select.POLLIN, deadline.remaining_s())[0]
             assert ready, f"{why}: {len(got)} bytes came and no end"
-            try:
-                chunk = self._socket.recv(len(expected) - len(got))
-            except ConnectionError:
-                chunk = b""
-            if not chunk:
-                assert not got, f"{why}: {len(got)} bytes came before the end"
-                return False
-            got += chunk
-        assert got == expected, f"{why}: {difference(bytes(got), expected)}"
-        return True
-
-    def expect_end(self, why: str) -> None:
-        """Check that the connection ends, in order and with nothing more before."""
-        rest = self.read_to_end(why)
-        assert not rest, f"{why}: {len(rest)} unexpected bytes came before the end: {rest[:48].hex(' ')!r}"
-
-    def read_to_end(self, why: str, most_bytes: int = 1 << 24) -> bytes:
-        """Return all bytes until the server ends the connection in order (a reset is a failure)."""
-        deadline, got = Deadline(self._patience_s), bytearray()
-        while chunk := self._receive(CHUNK_BYTES, deadline, f"{why}: {len(got)} bytes came and no end"):
-            got += chunk
-            assert len(got) <= most_bytes, f"{why}: more than {most_bytes} bytes came"
-        return bytes(got)
-
-    def pump(self, data: bytes, why: str, *, reads_only_when_stuck: bool = False) -> bytes:
-        """Send everything and read what arrives meanwhile, and return that."""
-        deadline, rest, got = Deadline(self._patience_s), memoryview(data), bytearray()
-        self._socket.setblocking(False)
-        while rest:
-            readable, writable = self._wait(select.POLLIN | select.POLLOUT, deadline.remaining_s())
-            assert readable or writable, f"{why}: {len(rest)} bytes were not taken, {len(got)} came, then nothing"
-            if writable:
-                rest = rest[self._send_some(rest, why) :]
-            if readable and not (reads_only_when_stuck and writable):
-                chunk = self._receive(CHUNK_BYTES, deadline, why)
-                assert chunk, f"{why}: the connection ended with {len(rest)} bytes to go"
-                got += chunk
-        return bytes(got)
-
-    def read_what_comes(self, why: str, most_bytes: int = 1 << 27) -> bytes:
-        """Return all bytes until the connection is over, in order or by a reset."""
-        deadline, got = Deadline(self._patience_s), bytearray()
-        while len(got) <= most_bytes:
-            ended = self._wait(select.POLLIN, deadline.remaining_s())[0]
-            assert ended, f"{why}: {len(got)} bytes came, then neither more nor the end"
             try:
                 chunk = self._socket.recv(CHUNK_BYTES)
             except ConnectionError:
                 chunk = b""
             if not chunk:
-                return bytes(got)
-            got += chunk
-        raise AssertionError(f"{why}: more than {most_bytes} bytes came")
+                assert not got, f"{why}: {len(got)} bytes came before the end"
+                return False
+            got = self._without_welcome(got + chunk)
+        assert got == expected, f"{why}: {difference(bytes(got), expected)}"
+        return True
+
+    def expect_goodbye(self, why: str) -> None:
+        """Check that the server says its goodbye, as it does when it drains, and ends the connection in order."""
+        found, goodbye = self.read_to_end(why), self._wire.goodbye
+        assert found == goodbye, f"{why}, after {goodbye.hex(' ')!r}: {difference(found, goodbye)}"
 
     def flood(self, data: bytes, why: str, keep_bytes: int = 0) -> bytes:
         """Send the data again and again and read what comes, until the server has ended the connection, in any way.
@@ -207,19 +118,6 @@ class Peer:
             else:
                 assert deadline.remaining_s() > 0, f"{why}: it neither reads nor answers"
 
-    def bytes_on_their_way(self) -> int:
-        """Return how many bytes that were sent have not reached the server's kernel yet."""
-        return int(struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0])
-
-    def shut_sending(self) -> None:
-        """Tell the server that nothing more will come; reading goes on."""
-        self._socket.shutdown(socket.SHUT_WR)
-
-    def reset(self) -> None:
-        """Close with a reset."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self._socket.close()
-
     def send_what_is_taken(self, data: bytes) -> None:
         """Send as much as is taken at once, and no more."""
         self._socket.setblocking(False)
@@ -244,12 +142,13 @@ class Peer:
             return True
         return False
 
-    def close(self) -> None:
-        """Close in order; may be called again."""
-        self._socket.close()
-
-    def _server_queues(self) -> Queues | None:
-        return queues(self._socket.family, self._server_address, self._address)
+    def _without_welcome(self, got: bytearray) -> bytearray:
+        if self._greeting is None or HEAD_END not in got:
+            return got
+        size = got.index(HEAD_END) + len(HEAD_END)
+        self._greeting.judge(bytes(got[:size]))
+        self._greeting = None
+        return got[size:]
 
     def _is_held_up(self, least_unread_bytes: int) -> bool:
         """Tell whether the server has something to read and something that it can't get rid of, and just waits."""
@@ -263,29 +162,3 @@ class Peer:
             while chunk := self._socket.recv(CHUNK_BYTES):
                 left += chunk
         return bytes(left)
-
-    def _wait(self, events: int, patience_s: float) -> tuple[bool, bool]:
-        poll = select.poll()
-        poll.register(self._socket, events)
-        found = dict(poll.poll(patience_s * 1_000)).get(self._socket.fileno(), 0)
-        ended = found & (select.POLLERR | select.POLLHUP)
-        return bool(found & select.POLLIN or ended), bool(found & select.POLLOUT or ended)
-
-    def _send_some(self, data: memoryview, why: str) -> int:
-        try:
-            return self._socket.send(data[:CHUNK_BYTES])
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise AssertionError(f"{why}: the server ended the connection instead ({error.strerror})") from error
-
-    def _receive(self, size: int, deadline: Deadline, why: str) -> bytes:
-        self._socket.settimeout(deadline.remaining_s() or 0.001)
-        try:
-            return self._socket.recv(size)
-        except TimeoutError as error:
-            raise AssertionError(f"{why}, then nothing for {self._patience_s:g} s") from error
-        except OSError as error:
-            raise AssertionError(f"{why}, then the connection was cut: {error.strerror}") from error
-        finally:
-            self._socket.setblocking(False)

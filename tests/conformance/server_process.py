@@ -35,6 +35,8 @@ from .peer import Peer
 from .process_tree import sleeps, stands_still
 from .targets import DATAGRAM, ROOT, Target
 from .waiting import Deadline, eventually
+from .wire import PLAIN, Greeting, Wire
+from .ws_bytes import FRAMES
 
 MARK = "ECHOBENCH_CONFORMANCE"
 # A process that is slow to start is no finding, so this does not depend on the patience of a check.
@@ -131,9 +133,24 @@ class Server:
         """Tell whether every peer has a process or thread of its own, as the ready line says."""
         return self.ready["parallelism"] is None
 
-    def connect(self) -> Peer:
-        """Return a new connection, to be entered as a context manager."""
-        return Peer(self.address, self.patience_s, lambda: sleeps(self.pid))
+    @property
+    def wire(self) -> Wire:
+        """Return the words of the transport."""
+        return FRAMES if self.target.transport == "ws" else PLAIN
+
+    def knock(self) -> Peer:
+        """Return a new connection on which nothing was said yet, to be entered as a context manager."""
+        return Peer(self.address, self.patience_s, lambda: sleeps(self.pid), self.wire)
+
+    def connect(self, greeting: Greeting | None = None) -> Peer:
+        """Return a new connection on which messages can be sent, to be entered as a context manager."""
+        peer = self.knock()
+        try:
+            peer.greet(greeting or self.wire.greeting)
+        except BaseException:
+            peer.close()
+            raise
+        return peer
 
     def datagram_peer(self, source: str | None = None, *, port: int = 0, buffer_bytes: int = 0) -> DatagramPeer:
         """Return a new source address of datagrams, to be entered as a context manager."""
@@ -142,6 +159,12 @@ class Server:
     def client(self) -> Client:
         """Return a new peer of the kind that the transport needs, to be entered as a context manager."""
         return self.datagram_peer() if self.target.kind == DATAGRAM else self.connect()
+
+    @contextlib.contextmanager
+    def knocking(self, count: int) -> Iterator[list[Peer]]:
+        """Hold `count` connections on which nothing was said yet."""
+        with contextlib.ExitStack() as stack:
+            yield [stack.enter_context(self.knock()) for _ in range(count)]
 
     @contextlib.contextmanager
     def connected(self, count: int) -> Iterator[list[Peer]]:

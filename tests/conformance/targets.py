@@ -17,8 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 STREAM, DATAGRAM = "stream", "datagram"
-# The transports whose messages are on the wire as they are.
-TRANSPORTS = ("tcp", "udp")
+# In the order in which they are checked.
+TRANSPORTS = ("tcp", "udp", "ws")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def targets() -> tuple[Target, ...]:
     """Return a target for every model, transport and variant that this machine can have."""
     transports = [entry["name"] for entry in listing()["transports"] if entry["available"]]
     models = [entry for entry in listing()["models"] if entry["available"]]
+    assert set(transports) <= set(TRANSPORTS), f"the suite has checks for {TRANSPORTS}, the servers serve {transports}"
     return tuple(_all_targets([name for name in TRANSPORTS if name in transports], models))
 
 

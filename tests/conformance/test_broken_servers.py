@@ -17,19 +17,16 @@ import pytest
 from .catalogue import checks_for
 from .faults_and_checks import BROKEN, Broken
 from .server_process import Server
-from .targets import DATAGRAM, STREAM, Target
+from .targets import TRANSPORTS, Target
 
 FOLDER = Path(__file__).parent / "broken"
 # Waiting for what a broken server never does: short, and long compared with what it does.
 PATIENCE_S = 1.0
 AT_A_TIME = 6
-TRANSPORT_OF = {STREAM: "tcp", DATAGRAM: "udp"}
-KINDS = tuple(TRANSPORT_OF)
 
 
-def tiny(kind: str, *options: str, patience_s: float = 10.0) -> Target:
-    """Return the tiny server of a kind of transport as a target."""
-    transport = TRANSPORT_OF[kind]
+def tiny(transport: str, *options: str, patience_s: float = 10.0) -> Target:
+    """Return the tiny server of a transport as a target."""
     return Target(
         f"tiny-{transport}",
         "tiny",
@@ -49,11 +46,11 @@ def unbroken(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     ("unbroken", "name"),
-    [pytest.param(kind, name, id=f"{kind}-{name}") for kind in KINDS for name in checks_for(kind)],
+    [pytest.param(each, name, id=f"{each}-{name}") for each in TRANSPORTS for name in checks_for(each)],
     indirect=["unbroken"],
 )
 def test_a_correct_server_passes(unbroken: Server, name: str) -> None:
-    checks_for(unbroken.target.kind)[name](unbroken)
+    checks_for(unbroken.target.transport)[name](unbroken)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +70,10 @@ def name_of(broken: Broken) -> str:
 
 def failure_of(broken: Broken) -> str:
     """Return with which sentence a check fails a broken server, nothing if it passes."""
-    target = tiny(broken.kind, "--fault", broken.fault, patience_s=PATIENCE_S)
+    target = tiny(broken.transport, "--fault", broken.fault, patience_s=PATIENCE_S)
     with Server(target) as server:
         try:
-            checks_for(broken.kind)[broken.check](server)
+            checks_for(broken.transport)[broken.check](server)
         except AssertionError as failure:
             return str(failure)
     return ""
@@ -90,7 +87,7 @@ def test_a_broken_server_fails(broken: Broken, failures: dict[Broken, Future[str
 
 
 def test_every_check_is_failed_by_a_broken_server() -> None:
-    assert {broken.check for broken in BROKEN} == {name for kind in KINDS for name in checks_for(kind)}
+    assert {broken.check for broken in BROKEN} == {name for each in TRANSPORTS for name in checks_for(each)}
 
 
 def test_every_fault_is_found_by_a_check() -> None:

@@ -21,7 +21,7 @@ from .targets import Target, targets
 
 AT_A_TIME = 4
 END = "ends_as_it_should_after_all_checks"
-CASES = [(target, name) for target in targets() for name in (*checks_for(target.kind), END)]
+CASES = [(target, name) for target in targets() for name in (*checks_for(target.transport), END)]
 
 Case = tuple[Target, str]
 
@@ -62,7 +62,7 @@ def check_target(results: dict[str, Future[None]], target: Target, given_up: thr
 
 def check_one(name: str, server: Server, result: Future[None]) -> None:
     """Run one check and tell how it went."""
-    check = expect_a_good_end if name == END else checks_for(server.target.kind)[name]
+    check = expect_a_good_end if name == END else checks_for(server.target.transport)[name]
     try:
         check(server)
     except BaseException as error:  # noqa: BLE001 - a skipped check is one too; all are raised again in the test

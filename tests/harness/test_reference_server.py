@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from harness.catalogue import Catalogue, Choice
-from harness.reference_server import Opponent, find_compiler, our_models, reference_servers
+from harness.reference_server import Opponent, our_models, reference_servers
 from tests.harness.programs import catalogue
-
-COMPILER = find_compiler()
-REQUEST = b"\xeb\x01\x01\x01\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x07abcd"
-RESPONSE = b"\xeb\x01\x01\x02\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x07abcd"
-needs_a_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler here")
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(type=kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(transport: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """Run the reference server of a transport; yield the address of its ready line."""
-    built, notes = reference_servers([transport], COMPILER, folder)
-    assert notes == []
-    foreign = built[transport].foreign
-    assert foreign is not None
-    kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
-    command = [word.replace("{port}", str(free_port(kind))) for word in foreign.command]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            ready = json.loads(process.stdout.readline())
-            assert ready["event"] == "ready"
-            yield ready["host"], ready["port"]
-        finally:
-            process.kill()
+from tests.harness.reference import REQUEST, RESPONSE, needs_a_compiler, serving
 
 
 @needs_a_compiler
 def test_the_server_over_tcp_echoes_requests_also_glued_and_split(tmp_path: Path) -> None:
-    with serving("tcp", tmp_path) as address, socket.create_connection(address, timeout=10) as peer:
+    with serving("tcp", tmp_path) as server, socket.create_connection(server.address, timeout=10) as peer:
         peer.sendall(REQUEST + REQUEST[:9])
         peer.sendall(REQUEST[9:])
         with peer.makefile("rb") as replies:
@@ -60,9 +27,9 @@ def test_the_server_over_tcp_echoes_requests_also_glued_and_split(tmp_path: Path
 @needs_a_compiler
 def test_the_server_over_udp_echoes_requests_and_drops_what_is_none(tmp_path: Path) -> None:
     wrong = (b"", b"\xeb\x01", REQUEST[:-1], REQUEST + b"x", RESPONSE, b"\xeb\x01\x02" + REQUEST[3:], bytes(20))
-    with serving("udp", tmp_path) as address, socket.socket(type=socket.SOCK_DGRAM) as peer:
+    with serving("udp", tmp_path) as server, socket.socket(type=socket.SOCK_DGRAM) as peer:
         peer.settimeout(10)
-        peer.connect(address)
+        peer.connect(server.address)
         for datagram in wrong:
             peer.send(datagram)
         largest = REQUEST[:4] + struct.pack(">I", 65_491) + REQUEST[8:16] + bytes(65_491)
@@ -99,7 +66,7 @@ def test_a_compiler_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 def test_a_transport_without_a_reference_server_is_left_to_our_models(tmp_path: Path) -> None:
-    assert reference_servers(["ws"], sys.executable, tmp_path) == ({}, [])
+    assert reference_servers(["carrier_pigeon"], sys.executable, tmp_path) == ({}, [])
 
 
 def test_our_models_come_fastest_first_and_only_those_that_are_available() -> None:
