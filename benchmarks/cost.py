@@ -30,10 +30,16 @@ from itertools import product
 from benchmarks import pairs, programs
 from harness.memory import read_memory
 
-TRANSPORTS = ("tcp", "udp")
+TRANSPORTS = ("tcp", "udp", "ws")
 IDLE_CONNECTIONS = 200
 MEMORY_ROUNDS_MOST = 3  # it hardly varies
 REQUEST = b"\xeb\x01\x01\x01" + (64).to_bytes(4, "big") + bytes(8) + b"e" * 64
+FRAME = b"\x82" + bytes([0x80 | len(REQUEST)]) + bytes(4) + REQUEST  # a mask of zeros hides nothing, and is allowed
+FRAME_HEAD_BYTES = 2  # of the reply
+OPENING = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: echobench.v1\r\n\r\n"
+)
 PATIENCE_S = 10.0
 
 
@@ -114,18 +120,30 @@ def _memory_bytes(model: str, transport: str) -> float:
 @contextlib.contextmanager
 def _answered(port: int, transport: str) -> Iterator[None]:
     """Hold a connection on which one request has been answered."""
-    kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[transport]
-    with socket.socket(socket.AF_INET, kind) as connection:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM) as connection:
         connection.settimeout(PATIENCE_S)
         connection.connect(("127.0.0.1", port))
-        connection.sendall(REQUEST)
-        missing = len(REQUEST)
-        while missing:
-            got = len(connection.recv(missing))
-            if not got:
-                raise RuntimeError("the server closed an idle connection")
-            missing -= got
+        if transport == "ws":
+            connection.sendall(OPENING)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += _read(connection, 1)
+            connection.sendall(FRAME)
+            _read(connection, FRAME_HEAD_BYTES)
+        else:
+            connection.sendall(REQUEST)
+        _read(connection, len(REQUEST))
         yield
+
+
+def _read(connection: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        data = connection.recv(size - len(received))
+        if not data:
+            raise RuntimeError("the server closed an idle connection")
+        received += data
+    return received
 
 
 def _own_bytes(pid: int) -> int:

@@ -134,7 +134,9 @@ class WsProtocol:
 
     def _run(self) -> Generator[None, None, None]:
         """Read the connection from its first byte to its last."""
-        yield from self._until_begun()
+        while not self._buffer:
+            yield
+        self.phase = PARTIAL
         response, subprotocol = yield from answer_opening(self._buffer)
         self._replies.append(response.serialize())
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
@@ -154,36 +156,37 @@ class WsProtocol:
         except PayloadTooBig:
             self._refuse(CloseCode.MESSAGE_TOO_BIG, f"longer than {self._longest_bytes} bytes")
 
-    def _until_begun(self) -> Generator[None, None, None]:
-        """Wait for the first byte of what comes next; a fragmented message goes on being unfinished."""
-        if self._opcode is None:
-            self._turns += 1
-        while not self._buffer:
-            self.phase = OPEN if self._opcode is None else PARTIAL
-            yield
-        self.phase = PARTIAL
-
     @property
     def _longest_bytes(self) -> int:
         return self._max_payload + (HEADER_BYTES if self._is_wire else 0)
 
     def _read_frames(self) -> Generator[None, None, None]:
         """Answer frame by frame up to the close."""
-        text, longest_bytes = self._text, self._longest_bytes
-        read = reader_of(self._buffer) if text is None else text.read_exact
+        buffer, text, longest_bytes = self._buffer, self._text, self._longest_bytes
+        read = reader_of(buffer) if text is None else text.read_exact
         while self.phase is not CLOSING:
-            yield from self._until_begun()
+            self._turns += self._opcode is None
+            while not buffer:
+                self.phase = OPEN if self._opcode is None else PARTIAL
+                yield
+            self.phase = PARTIAL
             # The package applies the limit to every frame, and a ping may come when a message is nearly full.
-            most_bytes = max(_MOST_CONTROL_BYTES, longest_bytes - len(self._message))
+            room_bytes = longest_bytes - len(self._message)
+            most_bytes = room_bytes if room_bytes > _MOST_CONTROL_BYTES else _MOST_CONTROL_BYTES
             frame = yield from Frame.parse(read, mask=True, max_size=most_bytes)
             if frame.opcode is _BINARY or frame.opcode is _TEXT or frame.opcode is _CONT:
                 self._on_data(frame)
-            elif frame.opcode is _PING:
-                self._reply(Opcode.PONG, frame.data)
-            elif frame.opcode is _CLOSE:
-                Close.parse(frame.data)  # raises where the code or the reason is none
-                self._reply(Opcode.CLOSE, frame.data)
-                self._end()
+            else:
+                self._on_control(frame)
+
+    def _on_control(self, frame: Frame) -> None:
+        """Answer a ping with a pong, and a close with a close."""
+        if frame.opcode is _PING:
+            self._reply(Opcode.PONG, frame.data)
+        elif frame.opcode is _CLOSE:
+            Close.parse(frame.data)  # raises where the code or the reason is none
+            self._reply(Opcode.CLOSE, frame.data)
+            self._end()
 
     def _on_data(self, frame: Frame) -> None:
         """Take a frame of a message: the whole of it, or a fragment."""
