@@ -25,6 +25,7 @@ from harness.reference_server import Opponent
 from harness.store import read_calibration
 from tests.harness.calibrations import document
 from tests.harness.programs import ALLOWED_CPUS, catalogue, eventually, make_tools, processes_with, python
+from tests.harness.reference import needs_a_compiler
 
 SHORT = Effort(rounds=1, window_s=0.1, slots=2, lengths_s=(0.05, 0.1), warmup_s=0.0, between_s=0.0, connections=2)
 PINNED = Pinning(ALLOWED_CPUS[:1], ALLOWED_CPUS[-1:], pinned=True)
@@ -81,15 +82,25 @@ def test_rounds_differ_in_their_order_and_calibrations_do_not() -> None:
     assert steps(SERVERS, replace(SHORT, rounds=5)) == planned
 
 
-def test_the_quick_one_takes_about_a_minute_and_the_full_one_about_three() -> None:
+def test_over_all_transports_the_quick_one_takes_about_a_minute_and_the_full_one_three_and_a_half() -> None:
+    servers = replace(SERVERS, fastest={**SERVERS.fastest, "ws": Opponent("fastest")})
+
     def minutes(effort: Effort) -> float:
         cells = [
-            len(step.loads) * (step.window_s + step.warmup_s) + calibrate.STARTING_S for step in steps(SERVERS, effort)
+            len(step.loads) * (step.window_s + step.warmup_s) + calibrate.STARTING_S for step in steps(servers, effort)
         ]
         return sum(cells) / 60
 
-    assert 0.7 < minutes(calibrate.QUICK) < 1.4
-    assert 2.5 < minutes(calibrate.FULL) < 3.5
+    assert 1.0 < minutes(calibrate.QUICK) < 1.5
+    assert 3.0 < minutes(calibrate.FULL) < 4.0
+
+
+@needs_a_compiler
+def test_each_transport_has_its_own_fastest_server(tmp_path: Path) -> None:
+    servers, notes = choose_servers(catalogue(), ["tcp", "udp", "ws"], tmp_path)
+    assert notes == []
+    found = {transport: opponent.name for transport, opponent in servers.fastest.items()}
+    assert found == {"tcp": "echo_server.c", "udp": "udp_echo_server.c", "ws": "ws_echo_server.c"}
 
 
 def test_without_a_reference_server_our_fastest_takes_its_place(no_compiler: None, tmp_path: Path) -> None:
@@ -253,7 +264,7 @@ REAL = """
 import sys
 from harness import calibrate, cli
 calibrate.QUICK = calibrate.Effort(1, 0.1, 2, lengths_s=(0.1,), warmup_s=0.0, between_s=0.0, connections=4)
-sys.exit(cli.main(["calibrate", "--quick", "--transports", "tcp", "--results", sys.argv[1]]))
+sys.exit(cli.main(["calibrate", "--quick", "--transports", "tcp,ws", "--results", sys.argv[1]]))
 """
 
 
@@ -264,5 +275,6 @@ def test_the_real_programs_are_calibrated(tmp_path: Path) -> None:
     (path,) = tmp_path.iterdir()
     slots = calibration.slots_from(read_calibration(path))
     assert {slot.part for slot in slots} == {"ceiling", "timing", "noise", "neighbour"}
+    assert {slot.transport for slot in slots if slot.part == "ceiling"} == {"tcp", "ws"}
     assert all(slot.throughput_per_s > 0 for slot in slots)
     assert {slot.spin for slot in slots} == {False, True}
