@@ -11,7 +11,8 @@ import os
 import sys
 from typing import Any, Protocol, TextIO
 
-from harness.schema import Second
+from harness.schema import Load, Second
+from loadgen.tally import FOREVER_NS
 
 
 class UnheardError(Exception):
@@ -52,6 +53,17 @@ class Silence:
 
     def say(self, event: str, **fields: Any) -> None:
         """Say nothing."""
+
+
+def say_window(announcer: Announcer, index: int, load: Load, opens_ns: int, closes_ns: int) -> None:
+    """Announce a window."""
+    announcer.say(
+        "window",
+        index=index,
+        load=str(load),
+        opens_monotonic_ns=opens_ns,
+        closes_monotonic_ns=None if closes_ns == FOREVER_NS else closes_ns,
+    )
 
 
 def say_second(announcer: Announcer, window_index: int, second: Second) -> None:

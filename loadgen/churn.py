@@ -2,14 +2,16 @@
 
 What is measured. A request is the whole of it: it is due when the schedule says (closed load: when its `connect`
 begins), its service time runs from the beginning of `connect` to the reply. The time of the connect alone is a
-distribution of its own, and the subject of this mode.
+distribution of its own, and the subject of this mode; that of the handshake, where there is one, is another.
 
 Who takes turns. A user is a *slot* here. Under closed load each slot has one connection at a time, and the next begins
 when the reply has come; under open load requests are dealt to slots, and one slot may have several connections.
 
 How a connection lives. `connect` on a non-blocking socket returns before the connection stands, but on the loopback it
-stands a moment later: so the request is written at once, and only if that fails does epoll tell when it can be. The
-client closes when the reply is there, first, as clients of short connections do.
+stands a moment later: so the request is written at once, and only if that fails does epoll tell when it can be. Where
+the protocol wants a handshake, that is what is written first, and the request when its answer is there. The client
+closes when the reply is there, first, as clients of short connections do; a close that has words of its own
+(`loadgen.parting`) is not waited for.
 
 Ports. Whoever closes first keeps the port for a minute (TIME_WAIT): one address has some 28,000 ports, which a fast
 server uses up within seconds. Towards a loopback server, connections therefore come from many addresses of 127.0.0.0/8
@@ -22,18 +24,17 @@ import errno
 import logging
 import os
 import select
-import socket
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic_ns as clock
 
-import gevent.monkey
-
 from harness.schema import ErrorKind
 from loadgen.connection import Lanes
-from loadgen.dial import CONNECT_ERRORS, Address, Sources
+from loadgen.dial import CLOSED_EARLY, CONNECT_ERRORS, Address, Sources, begin_to_connect
+from loadgen.parting import Partings, hang_up
 from loadgen.recorder import Recorder
-from loadgen.wire import ClientCodec, ClientWire, Reply, next_counter
+from loadgen.wire import ClientCodec, ClientWire, Handshake, HandshakeError, Reply, next_counter
 
 READ_BYTES = 1 << 16
 REST_NS = 20_000_000  # what a slot waits whose connection failed at once: a closed port must not be hammered
@@ -61,8 +62,11 @@ class _Call:
     began_ns: int
     sequence: int
     wire: ClientWire
+    request: bytes
+    handshake: Handshake | None  # until it is done
     unsent: memoryview
     connected: bool = False
+    connected_ns: int = 0
     write_error: ErrorKind | None = None  # what a write said: reading will only tell of an end
 
 
@@ -89,7 +93,7 @@ class Churn:
         self._calls: dict[int, _Call] = {}
         self._resting: deque[tuple[int, Slot]] = deque()  # slots whose connection failed, and until when they wait
         self._counter = self._next_number = self._sweep_at_ns = 0
-        self._new_socket = gevent.monkey.get_original("socket", "socket")
+        self._partings = Partings(epoll)
 
     # Slots come and go.
 
@@ -116,8 +120,9 @@ class Churn:
     def close(self) -> None:
         """Close everything."""
         for call in list(self._calls.values()):
-            self._hang_up(call)
+            self._partings.part(call.fd, self._take_leave(call))
         self.live.clear()
+        self._partings.close()
         self.epoll.close()
 
     # Requests begin.
@@ -136,36 +141,20 @@ class Churn:
 
     def send(self, slot: Slot, due_ns: int | None = None) -> None:
         """Begin a connection with its request, due now unless told otherwise."""
+        self._counter = next_counter(self._counter)
+        wire, handshake = self.codec.connection(slot.number), self.codec.handshake()
+        sequence, request = wire.request(self._counter)
+        first = memoryview(request if handshake is None else handshake.request)
         try:
-            fd, began_ns = self._dial()
+            fd, began_ns = begin_to_connect(self._address, self._sources)
         except OSError as error:
             self._could_not_begin(slot, clock() if due_ns is None else due_ns, error)
             return
         due_ns = began_ns if due_ns is None else due_ns
-        self._counter = next_counter(self._counter)
-        wire = self.codec.connection(slot.number)
-        sequence, request = wire.request(self._counter)
-        call = _Call(slot, fd, due_ns, began_ns, sequence, wire, memoryview(request))
+        call = _Call(slot, fd, due_ns, began_ns, sequence, wire, request, handshake, first)
         self._calls[fd] = call
         self._write(call)
         self.epoll.register(fd, select.EPOLLIN | (select.EPOLLOUT if call.unsent else 0))
-
-    def _dial(self) -> tuple[int, int]:
-        """Return the descriptor of a socket that is connecting, and since when; raises OSError."""
-        made: socket.socket = self._new_socket(
-            self._address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        )
-        try:
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sources.bind(made)
-            began_ns = clock()
-            made.connect(self._address.sockaddr)
-        except BlockingIOError:  # it is on its way
-            return made.detach(), began_ns
-        except OSError:
-            made.close()
-            raise
-        return made.detach(), began_ns
 
     def _could_not_begin(self, slot: Slot, due_ns: int, error: OSError) -> None:
         now = clock()
@@ -178,7 +167,7 @@ class Churn:
         self._resting.append((now + REST_NS, slot))
 
     def _write(self, call: _Call) -> None:
-        """Write the request, or what the socket takes of it; errors are left to the reading side."""
+        """Write what is to be written, or what the socket takes of it; errors are left to the reading side."""
         now = clock()
         try:
             written = os.write(call.fd, call.unsent)
@@ -187,17 +176,26 @@ class Churn:
                 call.write_error = call.write_error or _kind(error, call)
             return
         if not call.connected:
-            call.connected = True
+            call.connected, call.connected_ns = True, now
             self.recorder.connect_took(call.began_ns, now - call.began_ns)
         call.unsent = call.unsent[written:]
+
+    def _write_also(self, call: _Call, data: bytes) -> None:
+        """Write something further."""
+        call.unsent = memoryview(bytes(call.unsent) + data)
+        self._write(call)
+        if call.unsent:
+            self.epoll.modify(call.fd, select.EPOLLIN | select.EPOLLOUT)
 
     # Replies come.
 
     def receive(self, fd: int) -> None:
         """Deal with a descriptor that epoll reported."""
         call = self._calls.get(fd)
-        if call is None:  # the engine's alarm: reading it is all there is to do
-            os.read(fd, READ_BYTES)
+        if call is None:  # one that has taken its leave, or the engine's alarm: reading it is all there is to do
+            with suppress(OSError):
+                os.read(fd, READ_BYTES)
+            self._partings.heard(fd)
             return
         if call.unsent:
             self._write(call)
@@ -211,14 +209,43 @@ class Churn:
             self._fail(call, call.write_error or _kind(error, call))
             return
         if not data:
+            if call.handshake is not None:
+                self.recorder.explain(CLOSED_EARLY)
             self._fail(call, call.write_error or ErrorKind.CLOSED)
+        elif call.handshake is not None:
+            self._shake_hands(call, call.handshake, data)
+        else:
+            self._take(call, data)
+
+    def _shake_hands(self, call: _Call, handshake: Handshake, data: bytes) -> None:
+        """Take a part of a handshake's answer; the request goes out when it is whole."""
+        now = clock()
+        try:
+            if not handshake.take(data):
+                return
+        except HandshakeError as error:
+            self.recorder.explain(str(error))
+            self._fail(call, ErrorKind.PROTOCOL)
             return
-        replies = call.wire.replies(data)
-        if call.wire.broken is not None:
-            self.recorder.explain(call.wire.broken)
+        self.recorder.handshake_took(call.began_ns, now - call.connected_ns)
+        call.handshake = None
+        self._write_also(call, call.request)
+        if handshake.rest:
+            self._take(call, handshake.rest)
+
+    def _take(self, call: _Call, data: bytes) -> None:
+        wire = call.wire
+        replies = wire.replies(data)
+        if wire.owed:
+            owed, wire.owed = wire.owed, b""
+            self._write_also(call, owed)
+        if wire.broken is not None:
+            self.recorder.explain(wire.broken)
             self._fail(call, ErrorKind.PROTOCOL)
         elif replies:
             self._settle(call, replies)
+        elif wire.closed:
+            self._fail(call, ErrorKind.CLOSED)
 
     def _settle(self, call: _Call, replies: list[Reply]) -> None:
         now = clock()
@@ -227,19 +254,22 @@ class Churn:
             return
         request = (call.sequence, call.due_ns, call.began_ns)
         self.recorder.answered(request, now, call.slot.number, self.is_open)
-        self._hang_up(call)
+        self._partings.part(call.fd, self._take_leave(call))
         self._next(call.slot)
 
     def _fail(self, call: _Call, kind: ErrorKind) -> None:
         now = clock()
-        tell = self.recorder.failed if call.connected else self.recorder.never_connected
+        tell = self.recorder.failed if call.handshake is None else self.recorder.never_agreed
+        tell = tell if call.connected else self.recorder.never_connected
         tell(kind, (call.sequence, call.due_ns, call.began_ns), call.slot.number, now)
-        self._hang_up(call)
+        hang_up(call.fd, self._take_leave(call))
         self._resting.append((now + REST_NS, call.slot))
 
-    def _hang_up(self, call: _Call) -> None:
+    def _take_leave(self, call: _Call) -> bytes:
+        """Forget a connection, and return what is left to say before its descriptor is closed."""
         del self._calls[call.fd]
-        os.close(call.fd)  # which takes it out of the epoll too
+        is_up = call.connected and call.handshake is None and not call.unsent
+        return call.wire.farewell() if is_up else b""
 
     def _next(self, slot: Slot) -> None:
         if self._keeps_going and not slot.retired:
@@ -254,6 +284,7 @@ class Churn:
         if now < self._sweep_at_ns:
             return
         self._sweep_at_ns = now + SWEEP_EVERY_NS
+        self._partings.sweep(now)
         limit = now - self.timeout_ns
         for call in [call for call in self._calls.values() if call.due_ns < limit]:
             self._fail(call, ErrorKind.TIMEOUT)

@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 def make_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(prog=PROGRAM, description="Drive an echo service and measure it.", allow_abbrev=False)
-    parser.add_argument("url", metavar="URL", help="tcp://HOST:PORT or udp://HOST:PORT")
+    parser.add_argument("url", metavar="URL", help="tcp://HOST:PORT, udp://HOST:PORT or ws://HOST:PORT/PATH")
     parser.add_argument(
         "--connections", metavar="N", default=DEFAULT_CONNECTIONS, help=f"how many (default: {DEFAULT_CONNECTIONS})"
     )

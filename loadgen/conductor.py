@@ -14,6 +14,7 @@ between windows; a window that lasts for minutes is interrupted for it once a mi
 from __future__ import annotations
 
 import gc
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,17 +25,19 @@ from typing import Protocol
 import numpy as np
 
 from harness.schema import ErrorKind, Fairness, Load, Pauses, Second
-from loadgen.announce import Announcer, say_second
+from loadgen.announce import Announcer, say_second, say_window
 from loadgen.engine import Engine, Meter
 from loadgen.histogram import Distribution
 from loadgen.options import Options
 from loadgen.schedule import Schedule
 from loadgen.sweep import expand
-from loadgen.tally import FOREVER_NS, NS_PER_S, WindowTally
+from loadgen.tally import FOREVER_NS, NS_PER_S, ConnectTimes, WindowTally
+from loadgen.traffic import Took
 
 AHEAD_NS = 60_000_000
 STEP_NS = 5_000_000
 COLLECT_EVERY_NS = 60 * NS_PER_S
+logger = logging.getLogger(__name__)
 
 
 class NoResultError(Exception):
@@ -101,29 +104,34 @@ class Conductor:
         self.users_expected: int | None = None  # known when Locust has spawned them all
         self.users_seen = 0
         self.users_connected = 0
-        self.connect_time = Distribution()
+        self.connect_times = ConnectTimes()
         self.connect_errors: Counter[ErrorKind] = Counter()
         self.on_second: Callable[[Second, Distribution], None] | None = None
 
-    def all_connect_times(self) -> Distribution:
+    def all_connect_times(self) -> ConnectTimes:
         """Return how long all connections took: those of users, and under churn those of requests."""
-        times = Distribution()
-        times.merge(self.connect_time)
-        times.merge(self._recorder.life.connect_time)
+        times = ConnectTimes()
+        times.merge(self.connect_times)
+        times.merge(self._recorder.life.connect_times)
         return times
 
-    def connected(self, took_ns: int | None) -> None:
+    def connected(self, took: Took | None) -> None:
         """Count a user's connection, or a user that connects as the load wants it."""
         self.users_seen += 1
         self.users_connected += 1
-        if took_ns is not None and self._engine.exchange.codec.ordered:  # else nobody was asked
-            self.connect_time.add(np.array([took_ns]))
+        if took is not None and self._engine.exchange.codec.ordered:  # else nobody was asked
+            self.connect_times.connect.add(np.array([took.connect_ns]))
+        if took is not None and took.handshake_ns is not None:
+            self.connect_times.handshake.add(np.array([took.handshake_ns]))
 
-    def connect_failed(self, kind: ErrorKind) -> None:
+    def connect_failed(self, kind: ErrorKind, because: str | None = None) -> None:
         """Count a user that could not connect."""
         self.users_seen += 1
         self.connect_errors[kind] += 1
         self._recorder.stray(kind, clock())
+        if because is not None:
+            logger.info("a user can not connect: %s", because)
+            self._recorder.explain(because)
 
     def run(self) -> list[Measured]:
         """Carry out the run; raises NoResultError with a sentence, StoppedError, or UnheardError."""
@@ -150,7 +158,8 @@ class Conductor:
     def _gather(self) -> None:
         """Wait for all users, and tell how many connected."""
         self._wait_until(self._all_users_seen)
-        say_connected(self._announcer, self._options.target.url, self.users_connected, self.connect_errors)
+        url, said = self._options.target.url, self._recorder.why_ended
+        say_connected(self._announcer, url, self.users_connected, self.connect_errors, said)
 
     def _all_users_seen(self) -> bool:
         return self.users_expected is not None and self.users_seen >= self.users_expected
@@ -238,24 +247,15 @@ def when(options: Options, now_ns: int) -> tuple[int, int]:
     return opens_ns, FOREVER_NS if options.window_s is None else opens_ns + int(options.window_s * NS_PER_S)
 
 
-def say_connected(announcer: Announcer, url: str, connected: int, errors: Mapping[ErrorKind, int]) -> None:
-    """Tell how many users connected; raises NoResultError when none did."""
+def say_connected(
+    announcer: Announcer, url: str, connected: int, errors: Mapping[ErrorKind, int], said: str | None
+) -> None:
+    """Tell how many users connected; raises NoResultError when none did, with what was said about the first."""
     failed = {kind.value: count for kind, count in errors.items()}
     if not connected:
         how = ", ".join(f"{kind} {count}" for kind, count in failed.items())
-        raise NoResultError(f"nothing connected to {url} ({how or 'no user was spawned'})")
+        raise NoResultError(f"nothing connected to {url} ({how or 'no user was spawned'}){f'; {said}' if said else ''}")
     announcer.say("connected", connections=connected, failed=sum(failed.values()), errors=failed)
-
-
-def say_window(announcer: Announcer, index: int, load: Load, opens_ns: int, closes_ns: int) -> None:
-    """Announce a window."""
-    announcer.say(
-        "window",
-        index=index,
-        load=str(load),
-        opens_monotonic_ns=opens_ns,
-        closes_monotonic_ns=None if closes_ns == FOREVER_NS else closes_ns,
-    )
 
 
 def require_answers(index: int, tally: WindowTally, any_lives: bool, said: str | None) -> None:

@@ -47,6 +47,7 @@ class Lanes:
         self.sent_ns: list[int] = []
         self.request_head: list[bytes] = []
         self.reply_head: list[bytes] = []
+        self.mask_key: list[bytes] = []
 
     def make_room(self, fd: int) -> None:
         """Let the lists reach to a descriptor that epoll may report."""
@@ -55,12 +56,14 @@ class Lanes:
             self.sent_ns.append(0)
             self.request_head.append(b"")
             self.reply_head.append(b"")
+            self.mask_key.append(b"")
 
     def assign(self, fd: int, wire: ClientWire) -> None:
         """Give a new connection its lane."""
         self.make_room(fd)
         self.expected[fd] = None
         self.request_head[fd], self.reply_head[fd] = wire.request_head, wire.reply_head
+        self.mask_key[fd] = wire.mask_key
 
     def waits(self, fd: int, since_ns: int) -> bool:
         """Tell whether a connection in the fast state waits for the reply to a request sent before a time."""
@@ -84,6 +87,7 @@ class Connection:
         "_overtaken",
         "alive",
         "backlog",
+        "early",
         "fd",
         "is_idle",
         "number",
@@ -95,8 +99,9 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, fd: int, number: int, wire: ClientWire, *, is_idle: bool = False) -> None:
+    def __init__(self, fd: int, number: int, wire: ClientWire, *, early: bytes = b"", is_idle: bool = False) -> None:
         self.fd = fd
+        self.early = early  # what was received when the connection was made
         self.is_idle = is_idle  # it is held, and carries nothing but one request when it comes
         self.number = number
         self.wire = wire

@@ -6,8 +6,9 @@ Anything unusual takes it over into its `Connection` object (`Lanes.take_over`),
 request puts it back into the fast state.
 
 A socket that takes no more bytes never stops the engine: the request waits in the connection's backlog, its clock runs
-from its due time, and epoll tells when the socket is writable again. Errors of a write are left to the reading side,
-which first delivers what the peer still answered, then the error. A sweep gives up the requests that are overdue.
+from its due time, and epoll tells when the socket is writable again (`loadgen.outlet`). Errors of a write are left to
+the reading side, which first delivers what the peer still answered, then the error. A sweep gives up the requests that
+are overdue. How a connection takes its leave stands in `loadgen.parting`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from time import monotonic_ns as clock
 
 from harness.schema import ErrorKind
 from loadgen.connection import Connection, Lanes
+from loadgen.outlet import note_failure, watch_writing, write_rest
+from loadgen.parting import Partings, hang_up
 from loadgen.recorder import Recorder
 from loadgen.settle import give_up_overdue, settle
 from loadgen.wire import ClientCodec, next_counter
@@ -50,6 +53,7 @@ class Exchange:
         self.fast = False
         self.is_open = False
         self._connections: dict[int, Connection] = {}
+        self._partings = Partings(epoll)
         self._to_sweep: list[Connection] = []
         self._next_number = self._counter = self._sweep_at_ns = 0
         # A datagram that is longer than the read is cut.
@@ -58,10 +62,10 @@ class Exchange:
 
     # Connections come and go.
 
-    def introduce(self, fd: int, *, is_idle: bool = False) -> Connection:
-        """Return the connection that a connected, non-blocking socket's descriptor will be once it is adopted."""
+    def introduce(self, fd: int, *, early: bytes = b"", is_idle: bool = False) -> Connection:
+        """Return the connection that a connected, non-blocking socket will be; `early` was received on it already."""
         wire = self.codec.connection(self._next_number)
-        connection = Connection(fd, self._next_number, wire, is_idle=is_idle)
+        connection = Connection(fd, self._next_number, wire, early=early, is_idle=is_idle)
         self._next_number += 1
         return connection
 
@@ -77,10 +81,12 @@ class Exchange:
         self.epoll.register(fd, select.EPOLLIN)
         if connection.is_idle:
             self.send(connection)
-            return
-        self.numbers.add(connection.number)
-        self.live.append(connection)
-        self._refill(connection)
+        else:
+            self.numbers.add(connection.number)
+            self.live.append(connection)
+            self._refill(connection)
+        if connection.early:
+            self.handle(fd, connection.early)
 
     def retire(self, connection: Connection) -> None:
         """Send nothing more on a connection, and close it once nothing waits on it."""
@@ -94,19 +100,20 @@ class Exchange:
 
     def _close_when_done(self, connection: Connection) -> None:
         if connection.retired and connection.alive and not connection.outstanding:
-            self._close(connection)
+            self._partings.part(connection.fd, self._take_leave(connection))
 
-    def _close(self, connection: Connection) -> None:
+    def _take_leave(self, connection: Connection) -> bytes:
+        """Forget a connection, and return what is left to say before its descriptor is closed."""
         connection.alive = False
         del self._connections[connection.fd]
-        self.epoll.unregister(connection.fd)
-        os.close(connection.fd)
+        return b"" if connection.unsent else connection.wire.farewell()
 
     def close(self) -> None:
         """Close everything."""
         for connection in list(self._connections.values()):
-            self._close(connection)
+            self._partings.part(connection.fd, self._take_leave(connection))
         self.live.clear()
+        self._partings.close()
         self.epoll.close()
 
     def _end(self, connection: Connection, kind: ErrorKind) -> None:
@@ -121,7 +128,7 @@ class Exchange:
             self.recorder.failed(kind, connection.give_up(), connection.number, now)
         for due_ns in connection.backlog:
             self.recorder.never_sent(kind, due_ns, connection.number, now)
-        self._close(connection)
+        hang_up(connection.fd, self._take_leave(connection))
 
     def _send_no_more_on(self, connection: Connection) -> None:
         if not connection.is_idle:
@@ -153,7 +160,7 @@ class Exchange:
         due_ns = clock() if due_ns is None else due_ns
         if connection.backlog or connection.unsent or not self._write(connection, due_ns):
             connection.backlog.append(due_ns)
-            self._watch_writing(connection)
+            watch_writing(connection, self.epoll)
 
     def _write(self, connection: Connection, due_ns: int) -> bool:
         """Write a new request, or its beginning; returns False when the socket takes nothing."""
@@ -173,7 +180,7 @@ class Exchange:
             connection.waiting.append((sequence, due_ns if self.is_open else now, now))  # closed: due when sent
             if written != len(request):
                 connection.unsent = memoryview(request)[written:]
-                self._watch_writing(connection)
+                watch_writing(connection, self.epoll)
         return True
 
     def _refill(self, connection: Connection) -> None:
@@ -182,26 +189,15 @@ class Exchange:
             for _ in range(self.refill - outstanding):
                 self.send(connection)
 
-    def _watch_writing(self, connection: Connection) -> None:
-        wanted = bool(connection.backlog or connection.unsent)
-        if wanted != connection.watches_writing:
-            connection.watches_writing = wanted
-            self.epoll.modify(connection.fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
-
     def _flush(self, connection: Connection) -> None:
         """Send what the socket did not take before, as far as it takes it now."""
-        if connection.unsent:
-            try:
-                written = os.write(connection.fd, connection.unsent)
-            except OSError as error:
-                written = self.write_failed(connection.fd, error)
-            connection.unsent = connection.unsent[written:]
+        write_rest(connection)
         while connection.backlog and not connection.unsent:
             due_ns = connection.backlog.popleft()
             if not self._write(connection, due_ns):
                 connection.backlog.appendleft(due_ns)
                 break
-        self._watch_writing(connection)
+        watch_writing(connection, self.epoll)
 
     # Receiving.
 
@@ -224,11 +220,13 @@ class Exchange:
 
     def read_failed(self, fd: int, error: OSError) -> None:
         """Deal with a read that raised: nothing there (the socket is writable again), or the connection broke."""
-        connection = self._connections.get(fd)
+        connection, is_empty = self._connections.get(fd), isinstance(error, BlockingIOError)
         if connection is None:
+            if not is_empty:
+                self._partings.heard(fd)
             return
         self.lanes.take_over(connection)
-        if isinstance(error, BlockingIOError):
+        if is_empty:
             self._flush(connection)
         else:
             self._end(connection, _READ_ERRORS.get(type(error), ErrorKind.RESET))
@@ -236,7 +234,8 @@ class Exchange:
     def handle(self, fd: int, data: bytes) -> None:
         """Deal with received bytes that are not exactly the one reply expected; a foreign descriptor is ignored."""
         connection = self._connections.get(fd)
-        if connection is None:  # the engine's alarm: reading it was all there was to do
+        if connection is None:  # one that has taken its leave, or the engine's alarm: there is nothing more to do
+            self._partings.heard(fd)
             return
         self.lanes.take_over(connection)
         now = clock()
@@ -244,21 +243,21 @@ class Exchange:
             self._end(connection, ErrorKind.RESET if connection.was_reset else ErrorKind.CLOSED)
             return
         ordered, is_open, counter = self.codec.ordered, self.is_open, self._counter
-        for reply in connection.wire.replies(data):
+        wire = connection.wire
+        for reply in wire.replies(data):
             settle(connection, reply, self.recorder, now, ordered=ordered, is_open=is_open, counter=counter)
-        if connection.wire.broken is not None:
-            logger.info("connection %d: %s", connection.number, connection.wire.broken)
-            self._end(connection, ErrorKind.PROTOCOL)
+        if wire.broken is not None or wire.closed:
+            logger.info("connection %d: %s", connection.number, wire.broken or "closed by the server")
+            self._end(connection, ErrorKind.CLOSED if wire.broken is None else ErrorKind.PROTOCOL)
             return
-        if connection.watches_writing:
+        if connection.watches_writing or wire.owed:
             self._flush(connection)
         self._refill(connection)
         self._close_when_done(connection)
 
     def write_failed(self, fd: int, error: OSError) -> int:
         """Return the bytes that a write took which raised: none. The socket is full, or broken: then reading tells."""
-        if isinstance(error, ConnectionResetError):
-            self._connections[fd].was_reset = True
+        note_failure(self._connections[fd], error)
         return 0
 
     def written_in_part(self, fd: int, request: bytes, written: int) -> None:
@@ -269,7 +268,7 @@ class Exchange:
             connection.unsent = memoryview(request)[written:]
         else:
             connection.backlog.append(connection.waiting.pop()[1])
-        self._watch_writing(connection)
+        watch_writing(connection, self.epoll)
 
     # Time.
 
@@ -280,6 +279,7 @@ class Exchange:
         part = [connection for connection in self._to_sweep[-SWEEP_PART:] if connection.alive]
         limit = now - self.timeout_ns
         del self._to_sweep[-SWEEP_PART:]
+        self._partings.sweep(now)
         for connection in part:
             if self.lanes.waits(connection.fd, limit):
                 self.lanes.take_over(connection)

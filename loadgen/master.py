@@ -27,14 +27,13 @@ from typing import Any
 import gevent.event
 
 from harness.schema import ErrorKind, Load, Second, WorkerProcess
-from loadgen.announce import Announcer, JsonLines, Silence, say_second
+from loadgen.announce import Announcer, JsonLines, Silence, say_second, say_window
 from loadgen.conductor import (
     NoResultError,
     StoppedError,
     capacity_per_s,
     require_answers,
     say_connected,
-    say_window,
     when,
 )
 from loadgen.course import Course, publish
@@ -59,7 +58,7 @@ from loadgen.messages import (
 from loadgen.options import Options
 from loadgen.record import load_record, window_record
 from loadgen.sweep import expand
-from loadgen.tally import FOREVER_NS, NS_PER_S
+from loadgen.tally import FOREVER_NS, NS_PER_S, ConnectTimes
 
 DELIVERY_NS = 150_000_000
 LOOK_EVERY_S = 0.05
@@ -128,7 +127,8 @@ class MasterSession(Course):
         for told in self._connected.values():
             errors.update({ErrorKind(kind): count for kind, count in told.errors.items()})
         connected = sum(told.users_connected for told in self._connected.values())
-        say_connected(self._announcer, self._options.target.url, connected, errors)
+        said = next((told.said for told in self._connected.values() if told.said), None)
+        say_connected(self._announcer, self._options.target.url, connected, errors, said)
         measured: list[Merged] = []
         for asked in self._options.loads:
             for load in expand(asked, capacity_per_s(measured)):
@@ -171,7 +171,10 @@ class MasterSession(Course):
         record = load_record(
             options,
             sum(told.users_seen for told in self._connected.values()),
-            add_up(last.connect_time for last in finished.values()),
+            ConnectTimes(
+                add_up(last.connect_time for last in finished.values()),
+                add_up(last.handshake_time for last in finished.values()),
+            ),
             sum(last.requests_total for last in finished.values()),
             windows,
             workers=workers,

@@ -30,12 +30,13 @@ COUNTS = (
     "unanswered",
     "unsent",
     "unconnected",
+    "unshaken",
     "lost",
     "late",
     "duplicates",
     "reordered",
 )
-DISTRIBUTIONS = ("response", "service", "lateness", "connect_time")
+DISTRIBUTIONS = ("response", "service", "lateness", "connect_time", "handshake_time")
 
 
 @dataclass(frozen=True)

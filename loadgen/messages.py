@@ -54,13 +54,13 @@ class Here:
 
 @dataclass(frozen=True)
 class Connected:
-    """From a worker: its users so far, those that are connected and active, and how the others failed."""
+    """From a worker: its users so far, those that are connected and active, how the others failed, what was said."""
 
     users_seen: int
     users_connected: int
     active: int
     errors: dict[str, int]
-    connect_time: Packed
+    said: str | None
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,7 @@ class Finished:
 
     requests_total: int
     connect_time: Packed
+    handshake_time: Packed
 
 
 @dataclass(frozen=True)

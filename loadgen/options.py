@@ -18,10 +18,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from harness.schema import Load, Share, parse_payload, require_capacity
-from loadgen.wire import MAX_CONNECTION_NUMBER, most_payload_bytes, transports
+from loadgen.wire import (
+    MAX_CONNECTION_NUMBER,
+    UnavailableError,
+    has_path,
+    most_payload_bytes,
+    transports,
+    url_forms,
+)
 
 # What `python -m loadgen` is called towards Locust's parser: its command line is complete, so that configuration files
 # of Locust's that happen to lie about must not add to it (see the Locust file).
@@ -29,6 +36,7 @@ PROGRAM = "python -m loadgen"
 DEFAULT_CONNECTIONS = 64
 DEFAULT_WINDOW_S = 5.0
 MAX_PIPELINE = 1 << 16
+MOST_URL_CHARACTERS = 4096
 
 
 class UsageError(ValueError):
@@ -46,18 +54,36 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> Target:
-        """Read `tcp://HOST:PORT` or `udp://HOST:PORT`; raises UsageError with what is wrong."""
-        schemes = " or ".join(f"{name}://HOST:PORT" for name in transports())
+        """Read `TRANSPORT://HOST:PORT`, for some transports with a path; raises UsageError with what is wrong."""
         if not url:
-            raise UsageError(f"there is no target: give one as {schemes} (to Locust with --host)")
+            raise UsageError(f"there is no target: give one as {_forms()} (to Locust with --host)")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise UsageError(f"URL {url!r} is not {schemes}: {error}") from error
-        if parts.scheme not in transports() or not host or not port or parts.path.strip("/") or parts.query:
-            raise UsageError(f"URL {url!r} is not {schemes}")
+            raise UsageError(f"URL {url!r} is not {_forms()}: {error}") from error
+        is_known = parts.scheme in transports()
+        if not is_known or not host or not port or parts.fragment or parts.username is not None:
+            raise UsageError(f"URL {url!r} is not {_forms()}")
+        try:
+            _check_path(url, parts)
+        except UnavailableError as error:
+            raise UsageError(str(error)) from error
         return cls(url, parts.scheme, host, port)
+
+
+def _forms() -> str:
+    *others, last = url_forms()
+    return f"{', '.join(others)} or {last}"
+
+
+def _check_path(url: str, parts: SplitResult) -> None:
+    """Refuse a path where there is none on a transport, and one that no request can name."""
+    if not has_path(parts.scheme):
+        if parts.path.strip("/") or parts.query:
+            raise UsageError(f"URL {url!r} names a path, and over {parts.scheme} there is none: leave it out")
+    elif len(url) > MOST_URL_CHARACTERS or any(letter <= " " for letter in url):
+        raise UsageError(f"URL {url!r} has a space in it, or over {MOST_URL_CHARACTERS:,} characters")
 
 
 def parse_cpus(text: str) -> tuple[int, ...]:

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from harness.schema import LOAD_SCHEMA, Fairness, Generator, LoadRecord, LoadWindow, Pauses, Summary, WorkerProcess
 from loadgen.conductor import Windowed
-from loadgen.dial import CONNECT_TIMEOUT_S
+from loadgen.dial import CONNECT_TIMEOUT_S, HANDSHAKE_TIMEOUT_S
 from loadgen.doubts import doubts
 from loadgen.histogram import Distribution
 from loadgen.options import Options
-from loadgen.tally import NS_PER_S, WindowTally
+from loadgen.tally import NS_PER_S, ConnectTimes
 
 
 class Result(Windowed, Protocol):
@@ -64,7 +64,8 @@ def window_record(measured: Result, timeout_s: float) -> LoadWindow:
         "achieved": tally.answered_in_time / tally.due if tally.due else None,
         "throughput_per_s": tally.responses * NS_PER_S / window_ns,
         "bytes_per_s": tally.received_bytes * NS_PER_S / window_ns,
-        "connect_time_ns": _connect_time(tally, timeout_s),
+        "connect_time_ns": _ranked(tally.connect_time, tally.unconnected, timeout_s),
+        "handshake_time_ns": _ranked(tally.handshake_time, tally.unshaken, timeout_s),
         "errors": {kind.value: count for kind, count in sorted(tally.errors.items())},
         "lost": tally.lost,
         "duplicates": tally.duplicates,
@@ -87,17 +88,15 @@ def window_record(measured: Result, timeout_s: float) -> LoadWindow:
     return record
 
 
-def _connect_time(tally: WindowTally, timeout_s: float) -> Summary | None:
-    """Return the times of the connects that a window's requests made; those that never stood rank as infinite."""
-    if not tally.connect_time.count and not tally.unconnected:
-        return None
-    return tally.connect_time.summary(tally.unconnected, timeout_s)
+def _ranked(times: Distribution, failed: int, timeout_s: float) -> Summary | None:
+    """Return the times of a window's connects, or handshakes, if any were begun; those that failed are infinite."""
+    return times.summary(failed, timeout_s) if times.count or failed else None
 
 
 def load_record(
     options: Options,
     connections: int,
-    connect_time: Distribution,
+    times: ConnectTimes,
     requests_total: int,
     windows: list[LoadWindow],
     *,
@@ -118,8 +117,8 @@ def load_record(
         "spin": options.spin,
         "requests_total": requests_total,
         "generator": _generator(workers),
-        "connect_time_ns": connect_time.summary(0, CONNECT_TIMEOUT_S),
-        "handshake_time_ns": None,
+        "connect_time_ns": times.connect.summary(0, CONNECT_TIMEOUT_S),
+        "handshake_time_ns": times.handshake.summary(0, HANDSHAKE_TIMEOUT_S) if times.handshake.count else None,
         "windows": windows,
     }
 

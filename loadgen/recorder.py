@@ -7,7 +7,8 @@ bounded in a window of any length.
 
 Three columns are always there: when the reply was received, when its request was sent, on which descriptor. The due
 time is a fourth one, under open load only; under closed load a request is due when it is sent. The reply's length is
-one where replies differ in it; when a connection began, and how long it took, are two under churn. Everything else
+one where replies differ in it; when a connection began, and how long it or its handshake took, are further ones under
+churn. Everything else
 (response and service time, lateness, membership of a window, replies a second and a connection) follows from them.
 
 Replies that came after the time-out are sorted out here as well: the engine looks for overdue requests only every few
@@ -33,7 +34,17 @@ FOLD_EVERY_NS = 500_000_000  # each time delays whatever is due just then
 class Columns:
     """The raw times of answered requests since the last fold, in the order of their replies."""
 
-    __slots__ = ("connect_ns", "connected", "descriptors", "due", "received", "sent", "sizes")
+    __slots__ = (
+        "connect_ns",
+        "connected",
+        "descriptors",
+        "due",
+        "handshake_ns",
+        "received",
+        "sent",
+        "shaken",
+        "sizes",
+    )
 
     def __init__(self) -> None:
         self.received: list[int] = []
@@ -43,6 +54,8 @@ class Columns:
         self.sizes: list[int] = []  # bytes; empty where all replies are equal
         self.connected: list[int] = []  # when a connection began, and in the next column how long it took
         self.connect_ns: list[int] = []
+        self.shaken: list[int] = []  # the same of connections whose handshake is done, and how long that took
+        self.handshake_ns: list[int] = []
 
 
 class Recorder:
@@ -83,6 +96,11 @@ class Recorder:
         self.columns.connected.append(began_ns)
         self.columns.connect_ns.append(took_ns)
 
+    def handshake_took(self, began_ns: int, took_ns: int) -> None:
+        """Record a handshake; it belongs to the window in which its connection began."""
+        self.columns.shaken.append(began_ns)
+        self.columns.handshake_ns.append(took_ns)
+
     def failed(self, kind: ErrorKind, request: Request, number: int, now_ns: int) -> None:
         """Record a request that was sent and came to nothing."""
         self.life.failed_requests += 1
@@ -92,6 +110,12 @@ class Recorder:
         """Record a request whose own connection was begun in time and never stood: it was not sent."""
         if self.window is not None and self.window.holds(request[2]):
             self.window.unconnected += 1
+        self._fail(kind, request[1], request[2], number, now_ns)
+
+    def never_agreed(self, kind: ErrorKind, request: Request, number: int, now_ns: int) -> None:
+        """Record a request whose own connection stood, but whose handshake came to nothing: it was not sent."""
+        if self.window is not None and self.window.holds(request[2]):
+            self.window.unshaken += 1
         self._fail(kind, request[1], request[2], number, now_ns)
 
     def never_sent(self, kind: ErrorKind, due_ns: int, number: int | None, now_ns: int) -> None:
@@ -135,8 +159,8 @@ class Recorder:
         """Work the columns into the counts, and start new ones."""
         self._fold_at_ns = now_ns + FOLD_EVERY_NS
         columns, self.columns = self.columns, Columns()
-        if columns.connected:
-            self._fold_connects(_array(columns.connected), _array(columns.connect_ns))
+        if columns.connected or columns.shaken:
+            self._fold_connects(columns)
         if columns.received:
             self._fold_answers(columns)
         if self.window is not None:
@@ -160,11 +184,13 @@ class Recorder:
             self.window.add(received, sent, due, numbers, response)
             self.window.add_bytes(received, sizes)
 
-    def _fold_connects(self, connected: Ints, took: Ints) -> None:
-        self.life.connect_time.add(took)
+    def _fold_connects(self, columns: Columns) -> None:
+        connect_ns, handshake_ns = _array(columns.connect_ns), _array(columns.handshake_ns)
+        self.life.connect_times.connect.add(connect_ns)
+        self.life.connect_times.handshake.add(handshake_ns)
         if self.window is not None:
-            inside = (connected >= self.window.opens_ns) & (connected < self.window.closes_ns)
-            self.window.connect_time.add(took[inside])
+            self.window.connect_time.add(connect_ns[self.window.hold(_array(columns.connected))])
+            self.window.handshake_time.add(handshake_ns[self.window.hold(_array(columns.shaken))])
 
     def _sort_out(self, received: Ints, sent: Ints, due: Ints, numbers: Ints) -> None:
         rows = zip(received.tolist(), sent.tolist(), due.tolist(), numbers.tolist(), strict=True)

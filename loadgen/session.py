@@ -68,11 +68,11 @@ class Session(Course):
     def enter(self) -> Connection | Slot | None:
         """Connect a user, or give it a slot under churn; returns None when that failed (it is counted)."""
         try:
-            member, took_ns = self._door.enter()
+            member, took = self._door.enter()
         except DialError as error:
-            self._conductor.connect_failed(error.kind)
+            self._conductor.connect_failed(error.kind, error.because)
             return None
-        self._conductor.connected(took_ns)
+        self._conductor.connected(took)
         self._engine.arrivals.append(member)
         return member
 
@@ -173,7 +173,8 @@ class WorkerSession(Session):
         runner = self._environment.runner
         self._environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
         runner.send_message("stats", data)
-        self._send(Finished(self._recorder.life.requests_total, pack(self._conductor.all_connect_times())))
+        times = self._conductor.all_connect_times()
+        self._send(Finished(self._recorder.life.requests_total, pack(times.connect), pack(times.handshake)))
 
     def _send(self, message: Message) -> None:
         tell_master(self._environment, message)

@@ -30,6 +30,8 @@ def print_summary(record: LoadRecord, stream: TextIO) -> None:
 def _connections(record: LoadRecord) -> str:
     connect, asked_for, idle = record["connect_time_ns"], record["connections"], record.get("idle", 0)
     times = f"connect time p50 {duration(connect['p50'])}, max {duration(connect['max'])}"
+    if (handshake := record["handshake_time_ns"]) is not None:
+        times += f"; handshake p50 {duration(handshake['p50'])}, max {duration(handshake['max'])}"
     if record["mode"] == "churn":
         return f"{connect['count']:,} connections with one request each, in {asked_for} slots ({times})"
     held = f", {idle} of them idle" if idle else ""

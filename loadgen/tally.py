@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.schema import ErrorKind, Fairness, Load, Second, percentile_state
 from loadgen.histogram import Distribution, Ints
@@ -54,12 +55,25 @@ class ConnectionCounts:
     failed: Ints
 
 
+@dataclass(frozen=True)
+class ConnectTimes:
+    """How long connections took to stand, and the handshakes over them: none where a transport has none."""
+
+    connect: Distribution = field(default_factory=Distribution)
+    handshake: Distribution = field(default_factory=Distribution)
+
+    def merge(self, other: ConnectTimes) -> None:
+        """Add those of others."""
+        self.connect.merge(other.connect)
+        self.handshake.merge(other.handshake)
+
+
 class Life:
     """All requests of a run, warm-ups included: what Locust's own statistics are fed from."""
 
     def __init__(self) -> None:
         self.answered = Distribution()
-        self.connect_time = Distribution()  # of connections that were made while the load ran
+        self.connect_times = ConnectTimes()  # of connections that were made while the load ran
         self.failures: Counter[ErrorKind] = Counter()
         self.failed_requests = 0  # sent and failed
         self.answered_per_s: Counter[int] = Counter()  # by second of the monotonic clock
@@ -91,7 +105,9 @@ class WindowTally:
         self.service = Distribution()
         self.lateness = Distribution()
         self.connect_time = Distribution()  # of connections that were begun inside the window
+        self.handshake_time = Distribution()  # of those
         self.unconnected = 0  # connections that were begun inside the window and never stood
+        self.unshaken = 0  # of those that stood, the ones whose handshake came to nothing
         self.responses = 0  # received inside the window
         self.received_bytes = 0  # of those
         self.answered_in_time = 0  # due and received inside the window
@@ -127,6 +143,10 @@ class WindowTally:
         """Tell whether a time lies inside the window."""
         return self.opens_ns <= at_ns < self.closes_ns
 
+    def hold(self, at_ns: Ints) -> npt.NDArray[np.bool_]:
+        """Tell of each of these times whether it lies inside the window."""
+        return (at_ns >= self.opens_ns) & (at_ns < self.closes_ns)
+
     def add(self, received: Ints, sent: Ints, due: Ints, numbers: Ints, all_response: Distribution) -> None:
         """Count answered requests, in the order in which their replies came.
 
@@ -142,7 +162,7 @@ class WindowTally:
                 self._second.merge(all_response)
             else:
                 self._add_to_seconds(received[first:end], response[first:end])
-        inside = (due >= self.opens_ns) & (due < self.closes_ns)
+        inside = self.hold(due)
         self.answered_in_time += int(np.count_nonzero(inside[:end]))
         if inside.all():
             self.response.merge(all_response)

@@ -7,11 +7,12 @@ There are two kinds of traffic, by `--mode`: lasting connections (`loadgen.excha
 from __future__ import annotations
 
 import select
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from loadgen.churn import Churn, Slot
 from loadgen.connection import Connection, Lanes
-from loadgen.dial import Address, Sources, dial
+from loadgen.dial import Address, Sources, dial, shake_hands
 from loadgen.exchange import Exchange
 from loadgen.options import Options
 from loadgen.payload import Payloads
@@ -50,12 +51,20 @@ class Traffic(Protocol):
 
 def make_traffic(options: Options, address: Address, epoll: select.epoll) -> Exchange | Churn:
     """Return the traffic that a run's options ask for, without a connection."""
-    codec = make_codec(options.target.transport, Payloads.random(options.shares, options.seed))
+    codec = make_codec(options.target.transport, Payloads.random(options.shares, options.seed), options.target.url)
     timeout_ns = int(options.timeout_s * NS_PER_S)
     recorder = Recorder(timeout_ns, codec)
     if options.mode == "churn":
         return Churn(codec, recorder, timeout_ns, epoll, address)
     return Exchange(codec, recorder, timeout_ns, epoll)
+
+
+@dataclass(frozen=True)
+class Took:
+    """How long a connection took to stand, and the handshake over it, where the transport has one (ns)."""
+
+    connect_ns: int
+    handshake_ns: int | None
 
 
 class Door:
@@ -67,18 +76,22 @@ class Door:
         self._sources = Sources(address)
         self._idle_left = idle
 
-    def enter(self) -> tuple[Connection | Slot, int | None]:
-        """Connect a user; return what it holds and how long that took (ns), None where it connects later.
+    def enter(self) -> tuple[Connection | Slot, Took | None]:
+        """Connect a user; return what it holds and how long that took, None where it connects later.
 
         Raises DialError.
         """
         traffic = self._traffic
         if isinstance(traffic, Churn):
             return traffic.new_slot(), None
-        fd, took_ns = dial(self._address, traffic.codec.socket_type, self._sources)
-        connection = traffic.introduce(fd, is_idle=self._idle_left > 0)
+        handshake, handshake_ns, early = traffic.codec.handshake(), None, b""
+        fd, connect_ns = dial(self._address, traffic.codec.socket_type, self._sources)
+        if handshake is not None:
+            handshake_ns = shake_hands(fd, handshake)
+            early = handshake.rest
+        connection = traffic.introduce(fd, early=early, is_idle=self._idle_left > 0)
         self._idle_left -= connection.is_idle
-        return connection, took_ns
+        return connection, Took(connect_ns, handshake_ns)
 
     def leave(self, member: Connection | Slot) -> None:
         """Give the place of an idle connection to the next who enters."""

@@ -1,13 +1,14 @@
-"""Users for scenarios written by hand: `TcpUser` and `UdpUser`, in the convention of Locust's custom clients.
+"""Users for scenarios written by hand: `TcpUser`, `WebSocketUser` and `UdpUser`, in the way of Locust's custom clients.
 
 `self.client.echo(payload)` sends one request, waits for its reply, checks it and fires Locust's request event, as
 Locust's own clients do. That makes it easy to combine with tasks, wait times and other users, and costs a multiple of
 what the engine of the Locust file next to this one costs: use it for scenarios, not for finding a server's limits.
 
-Over TCP a failure ends the connection, because nobody knows where in the stream the next reply would begin; the next
-request makes a new one. Over UDP the socket stays, the server sees the same peer, and so the reply to a request that
-was given up may still come, while the next one waits: what belongs to an earlier request is discarded, never taken for
-the answer. A request whose reply is lost fails with a time-out; nothing is sent again.
+Over TCP and WebSocket a failure ends the connection, because nobody knows where in the stream the next reply would
+begin; the next request makes a new one. A connection is made within the first request on it, so that request's time
+holds the connect and the handshake. Over UDP the socket stays, the server sees the same peer, and so the reply to a
+request that was given up may still come, while the next one waits: what belongs to an earlier request is discarded,
+never taken for the answer. A request whose reply is lost fails with a time-out; nothing is sent again.
 
 The classes are abstract: Locust spawns what a Locust file derives from them (`loadgen/examples/`).
 """
@@ -18,6 +19,7 @@ import itertools
 import socket
 import time
 from abc import ABC, abstractmethod
+from contextlib import closing, suppress
 from typing import Any, ClassVar
 
 from locust import User
@@ -25,8 +27,10 @@ from locust.exception import LocustError
 
 from loadgen.dial import resolve
 from loadgen.options import Target, UsageError
-from loadgen.wire import COUNTER_BITS, MAX_CONNECTION_NUMBER, ClientWire, Reply, make_codec
+from loadgen.wire import COUNTER_BITS, MAX_CONNECTION_NUMBER, ClientWire, Reply, has_path, make_codec
 
+CLOSED = "the server closed the connection before it answered"
+GOODBYE_S = 0.1
 _client_numbers = itertools.count()
 
 
@@ -45,11 +49,12 @@ class EchoClient(ABC):
     def __init__(self, host: str, request_event: Any, timeout_s: float) -> None:
         self._target = Target.parse(host)
         if self._target.transport != self.transport:
-            raise UsageError(f"URL {host!r} is not {self.transport}://HOST:PORT")
+            raise UsageError(f"URL {host!r} is not {self.transport}://HOST:PORT{'/PATH' * has_path(self.transport)}")
         self._request_event = request_event
         self._timeout_s = timeout_s
         self._number = next(_client_numbers) % (MAX_CONNECTION_NUMBER + 1)
         self._socket: socket.socket | None = None
+        self._wire: ClientWire | None = None  # of the newest request
         self._counter = 0
 
     def echo(self, payload: bytes = b"", name: str = "echo") -> bytes | None:
@@ -77,15 +82,17 @@ class EchoClient(ABC):
         return echoed
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, after the words that the transport has for it."""
         if self._socket is not None:
-            self._socket.close()
+            with closing(self._socket), suppress(OSError):
+                self._socket.settimeout(GOODBYE_S)
+                self._socket.sendall(self._wire.farewell() if self._wire is not None else b"")
             self._socket = None
 
     def _exchange(self, payload: bytes) -> None:
         if self._socket is None:
             self._socket = self._connect()
-        wire = make_codec(self.transport, payload).connection(self._number)
+        self._wire = wire = make_codec(self.transport, payload, self._target.url).connection(self._number)
         self._counter += 1
         sequence, request = wire.request(self._counter)
         self._socket.settimeout(self._timeout_s)
@@ -118,15 +125,58 @@ class TcpClient(EchoClient):
 
     def _replies(self, connected: socket.socket, wire: ClientWire, sequence: int) -> list[Reply]:
         replies: list[Reply] = []
+        until_s = time.monotonic() + self._timeout_s
         while not replies and wire.broken is None:
-            data = connected.recv(1 << 16)
-            if not data:
-                raise ConnectionError("the server closed the connection before it answered")
-            replies = wire.replies(data)
+            replies = wire.replies(self._received(connected, until_s))
         return [] if wire.partial or wire.broken else replies
+
+    def _received(self, connected: socket.socket, until_s: float) -> bytes:
+        """Return what comes next until a time; raises ConnectionError at the end of the connection, TimeoutError."""
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:  # it is not given anew with every piece of a reply
+            raise TimeoutError("timed out")
+        connected.settimeout(left_s)
+        data = connected.recv(1 << 16)
+        if not data:
+            raise ConnectionError(CLOSED)
+        return data
 
     def _failed(self) -> None:
         self.close()
+
+
+class WebSocketClient(TcpClient):
+    """One connection with its handshake, made again after a failure. Pings are answered while a reply is waited for."""
+
+    transport = "ws"
+    _early = b""  # what came behind the answer to the handshake
+
+    def _connect(self) -> socket.socket:
+        made = super()._connect()
+        handshake = make_codec(self.transport, b"", self._target.url).handshake()
+        assert handshake is not None  # WebSocket has one
+        until_s = time.monotonic() + self._timeout_s
+        try:
+            made.sendall(handshake.request)
+            while not handshake.take(self._received(made, until_s)):
+                pass
+        except OSError:
+            made.close()
+            raise
+        self._early = handshake.rest
+        return made
+
+    def _replies(self, connected: socket.socket, wire: ClientWire, sequence: int) -> list[Reply]:
+        replies: list[Reply] = []
+        until_s = time.monotonic() + self._timeout_s
+        while (not replies or wire.partial) and wire.broken is None:
+            data, self._early = self._early or self._received(connected, until_s), b""
+            replies += wire.replies(data)
+            connected.sendall(wire.owed)
+            wire.owed = b""
+            if wire.closed and not replies:
+                raise ConnectionError(CLOSED)
+        return [] if wire.broken else replies
 
 
 class UdpClient(EchoClient):
@@ -188,6 +238,14 @@ class TcpUser(SocketUser):
 
     abstract = True
     client_class = TcpClient
+    timeout_s = 5.0
+
+
+class WebSocketUser(SocketUser):
+    """A user with a `client` that echoes over WebSocket; `host` is `ws://HOST:PORT/PATH`."""
+
+    abstract = True
+    client_class = WebSocketClient
     timeout_s = 5.0
 
 

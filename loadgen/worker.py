@@ -96,7 +96,7 @@ class Worker(Conductor):
         if self._all_users_seen() and not self._engine.arrivals and state != self._told:
             self._told = state
             errors = {kind.value: count for kind, count in self.connect_errors.items()}
-            self._send(Connected(*state, errors, pack(self.connect_time)))
+            self._send(Connected(*state, errors, self._recorder.why_ended))
 
     def _ramp(self) -> None:
         load = self._options.loads[0]

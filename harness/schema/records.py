@@ -73,6 +73,7 @@ class LoadWindow(TypedDict):
     opens_monotonic_ns: int
     closes_monotonic_ns: int
     connect_time_ns: NotRequired[Summary | None]  # of connections made inside the window (churn)
+    handshake_time_ns: NotRequired[Summary | None]  # of the handshakes over them, where the transport has one
     window_s: float
     due: int
     sent: int

@@ -184,4 +184,5 @@ def _codec_class(transport: str) -> Any:
     try:
         return importlib.import_module(f"{__name__}.{transport}").Codec
     except ModuleNotFoundError as error:
-        raise UnavailableError(f"transport {transport} needs the package {error.name}: install it") from error
+        package = str(error.name).partition(".")[0]
+        raise UnavailableError(f"transport {transport} needs the package {package}: install it") from error

@@ -1,7 +1,7 @@
 """Servers of the tests, with literal bytes and a behaviour that a test chooses.
 
-Over TCP a behaviour has a thread and the socket of one connection. Where only messages matter, over TCP and UDP alike,
-`answering` takes a function from a request to the messages that are sent back for it.
+Over TCP a behaviour has a thread and the socket of one connection. Where only messages matter, over all transports
+alike, `answering` takes a function from a request to the messages that are sent back for it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.loadgen import ws_bytes
+
 RESPONSE = b"\xeb\x01\x01\x02"
 ERROR = b"\xeb\x01\x01\x03"
-TRANSPORTS = ("tcp", "udp")
+TRANSPORTS = ("tcp", "udp", "ws")
 PATIENCE_S = 5.0
 
 Behaviour = Callable[[socket.socket, int], None]
@@ -81,20 +83,20 @@ def answering(transport: str, answers: Answers = right) -> Iterator[Server]:
     """Serve messages over a transport until the block ends."""
 
     def connection(peer: socket.socket, number: int) -> None:
-        for header, payload in requests(peer):
+        for header, payload in requests(peer) if transport == "tcp" else ws_bytes.messages(peer):
             for message in answers(number, header, payload):
-                peer.sendall(message)
+                peer.sendall(message if transport == "tcp" else ws_bytes.frame(message))
 
-    with serving(connection) if transport == "tcp" else serving_datagrams(answers) as server:
+    with serving_datagrams(answers) if transport == "udp" else serving(connection, transport) as server:
         yield server
 
 
 @contextmanager
-def serving(behaviour: Behaviour = echo) -> Iterator[Server]:
+def serving(behaviour: Behaviour = echo, scheme: str = "tcp") -> Iterator[Server]:
     """Serve connections with a behaviour (called with the socket and the connection's number) until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     port = listener.getsockname()[1]
-    server = Server(f"tcp://127.0.0.1:{port}", port)
+    server = Server(f"{scheme}://127.0.0.1:{port}", port)
     threads = [threading.Thread(target=_accept, args=(listener, server, behaviour), daemon=True)]
     threads[0].start()
     try:

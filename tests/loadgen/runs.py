@@ -102,11 +102,11 @@ def rigged(url: str, connections: int, bulletin: Bulletin | None = None, **chang
     conductor = Conductor(engine, options, bulletin)
     for _ in range(connections + options.idle):
         try:
-            member, took_ns = door.enter()
+            member, took = door.enter()
         except DialError as error:
-            conductor.connect_failed(error.kind)
+            conductor.connect_failed(error.kind, error.because)
             continue
-        conductor.connected(took_ns)
+        conductor.connected(took)
         engine.arrivals.append(member)
     conductor.users_expected = connections + options.idle
     try:

@@ -51,12 +51,24 @@ def resets(peer: socket.socket, number: int) -> None:
     reset(peer)
 
 
+def says(data: bytes) -> Callable[[socket.socket, int], None]:
+    """Return what says one thing to whatever it is asked."""
+
+    def behave(peer: socket.socket, number: int) -> None:
+        peer.recv(1000)
+        peer.sendall(data)
+        while peer.recv(1000):
+            pass
+
+    return behave
+
+
 def nobody(transport: str) -> Url:
     """Return what gives a URL that nobody serves."""
 
     @contextmanager
     def url() -> Iterator[str]:
-        yield f"{transport}://127.0.0.1:{closed_port() if transport == 'tcp' else unbound_datagram_port()}"
+        yield f"{transport}://127.0.0.1:{unbound_datagram_port() if transport == 'udp' else closed_port()}"
 
     return url
 
@@ -84,13 +96,29 @@ BAD_SERVERS = {
         served(lambda: answering("tcp", garbage)),
         NONE_LEFT + f"protocol {CONNECTIONS}; the server sent bytes that are no message: {GARBAGE}",
     ),
+    "ws, nobody": (nobody("ws"), rf"nothing connected to ws://127.0.0.1:\d+ \(refused {CONNECTIONS}\)"),
+    "ws, silent": (served(lambda: answering("ws", nothing)), NONE_ANSWERED + r"of \d+ that were due, timeout \d+"),
+    "ws, garbage": (
+        served(lambda: answering("ws", garbage)),
+        NONE_LEFT + f"protocol {CONNECTIONS}; the server sent bytes that are no message: {GARBAGE}",
+    ),
+    "ws, a server of plain HTTP": (
+        served(lambda: serving(says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n"), "ws")),
+        rf"nothing connected to ws://127.0.0.1:\d+ \(protocol {CONNECTIONS}\); "
+        "the server answered 404 Not Found to the WebSocket handshake",
+    ),
+    "ws, a server of another protocol": (
+        served(lambda: serving(says(b"220 mail.example.com ESMTP\r\n"), "ws")),
+        rf"nothing connected to ws://127.0.0.1:\d+ \(protocol {CONNECTIONS}\); "
+        r"the server did not answer the WebSocket handshake in HTTP/1.1: b'220 mail.example.com ESMTP\\r\\n'",
+    ),
     # A datagram that is none of ours belongs to no request: what was asked for did not come.
     "udp, garbage": (
         served(lambda: answering("udp", garbage)),
         NONE_ANSWERED + r"of \d+ that were due, corrupt \d+, lost \d+",
     ),
 }
-WITH_EXIT_CODE = ("tcp, nobody", "udp, nobody", "tcp, silent", "udp, garbage")
+WITH_EXIT_CODE = ("tcp, nobody", "udp, nobody", "tcp, silent", "udp, garbage", "ws, a server of plain HTTP")
 
 
 @pytest.mark.parametrize("name", BAD_SERVERS)

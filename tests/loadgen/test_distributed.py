@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,8 @@ from typing import IO, Any
 import pytest
 
 from loadgen.cli import main
-from tests.loadgen.peers import Server, closed_port, serving
+from tests.loadgen import ws_bytes
+from tests.loadgen.peers import Server, closed_port, response, serving
 
 ROOT = Path(__file__).parents[2]
 LOADGEN = (sys.executable, "-m", "loadgen")
@@ -93,6 +95,40 @@ def assert_all_end(descriptors: list[int]) -> None:
 def cpu_lists(record: dict[str, Any]) -> list[list[int]]:
     """Return the CPUs of each worker of a record."""
     return [worker["cpus"] for worker in record["generator"]["workers"]]
+
+
+@pytest.mark.parametrize("mode", ["persistent", "churn"])
+def test_over_websocket_two_processes_make_one_record_with_the_handshakes_of_both(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+
+    def echo(peer: socket.socket, number: int) -> None:
+        for header, payload in ws_bytes.messages(peer):
+            peer.sendall(ws_bytes.frame(response(header, payload)))
+
+    with serving(echo, "ws") as running:
+        options = ("--processes", "2", "--connections", "5", "--mode", mode, "--window", "0.3", "--json", str(path))
+        code, _, err = run(*LOADGEN, f"{running.url}/path", *options)
+    assert (code, err) == (0, "")
+    record = json.loads(path.read_text())
+    assert (record["windows"][0]["errors"], record["windows"][0]["unanswered"]) == ({}, 0)
+    made = 5 if mode == "persistent" else record["requests_total"]
+    assert record["connect_time_ns"]["count"] == record["handshake_time_ns"]["count"] == made
+    in_window = record["windows"][0]["handshake_time_ns"]
+    assert in_window is None if mode == "persistent" else in_window["count"] == record["windows"][0]["due"]
+
+
+def test_of_handshakes_that_fail_the_master_says_why() -> None:
+    def refuse(peer: socket.socket, number: int) -> None:
+        ws_bytes.read_request(peer)
+        peer.sendall(b"HTTP/1.1 404 Not Found\r\n\r\n")
+
+    with serving(refuse, "ws") as running:
+        code, _, err = run(*LOADGEN, running.url, "--processes", "2", "--connections", "4", "--window", "0.3")
+    assert code == 3
+    assert err.splitlines()[-1] == (
+        f"python -m loadgen: nothing connected to {running.url} (protocol 4); "
+        "the server answered 404 Not Found to the WebSocket handshake"
+    )
 
 
 def test_two_processes_make_one_record_that_agrees_with_the_server_and_with_both(tmp_path: Path) -> None:

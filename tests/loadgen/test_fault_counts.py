@@ -28,7 +28,7 @@ from tests.loadgen.runs import Bulletin, Run, carry
 RATE_PER_S = 3000
 CONNECTIONS = 4
 TIMEOUT_S = 0.3
-TIMED_OUT = {"tcp": "timeout", "udp": "lost"}
+TIMED_OUT = {"tcp": "timeout", "ws": "timeout", "udp": "lost"}
 LOADS = {"closed": LoadShape(), "open": LoadShape(rate_per_s=RATE_PER_S)}
 
 
@@ -37,32 +37,32 @@ class Fault:
     """What a server does wrong, and what the record must hold for each time, by transport."""
 
     make: Callable[[Inside], Mischief | Swapper]
-    tcp: dict[str, int]
-    udp: dict[str, int]
+    stream: dict[str, int]
+    datagram: dict[str, int]
     pipeline: int = 1
 
 
 FAULTS = {
     "corrupts": Fault(
         lambda inside: Mischief(inside, corrupt),
-        tcp={"corrupt": 1, "unanswered": 1},
-        udp={"corrupt": 1, "unanswered": 1},
+        stream={"corrupt": 1, "unanswered": 1},
+        datagram={"corrupt": 1, "unanswered": 1},
     ),
     "drops": Fault(
         lambda inside: Mischief(inside, drop),
-        tcp={"timeout": 1, "unanswered": 1},
-        udp={"lost": 1, "unanswered": 1},
+        stream={"timeout": 1, "unanswered": 1},
+        datagram={"lost": 1, "unanswered": 1},
     ),
     # A byte stream that says something twice, or in another order, is wrong. Datagrams do so on their way.
     "answers twice": Fault(
         lambda inside: Mischief(inside, twice),
-        tcp={"duplicates": 1, "corrupt": 1},
-        udp={"duplicates": 1},
+        stream={"duplicates": 1, "corrupt": 1},
+        datagram={"duplicates": 1},
     ),
     "swaps two": Fault(
         Swapper,
-        tcp={"reordered": 1, "corrupt": 1, "unanswered": 1},
-        udp={"reordered": 1},
+        stream={"reordered": 1, "corrupt": 1, "unanswered": 1},
+        datagram={"reordered": 1},
         pipeline=4,  # a connection that has one request outstanding has nothing to swap
     ),
 }
@@ -97,7 +97,7 @@ def run_against(server_of: Callable[[Inside, Bulletin], Any], transport: str, lo
 def test_the_record_holds_exactly_what_the_server_did_wrong(name: str, transport: str, load: str) -> None:
     fault = FAULTS[name]
     run, server = run_against(lambda inside, _: fault.make(inside), transport, load, fault.pipeline)
-    expected = {"tcp": fault.tcp, "udp": fault.udp}[transport]
+    expected = fault.datagram if transport == "udp" else fault.stream
     assert server.done >= 1
     assert server.done == (server.counted + ONCE_IN - FIRST_AT) // ONCE_IN
     assert counts(run, transport) == {kind: times * server.done for kind, times in expected.items()}

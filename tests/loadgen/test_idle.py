@@ -8,11 +8,11 @@ from collections import Counter
 import pytest
 
 from loadgen.conductor import NoResultError
-from tests.loadgen.peers import answering, echo, right, serving
+from tests.loadgen.peers import TRANSPORTS, answering, echo, right, serving
 from tests.loadgen.runs import carry
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("load", ["closed", "open:300"])
 def test_idle_connections_are_held_and_carry_one_request_each(transport: str, load: str) -> None:
     requests: Counter[int] = Counter()  # by the connection's number, the upper bytes of the sequence
@@ -47,7 +47,7 @@ def test_a_server_that_ends_an_idle_connection_is_seen() -> None:
     assert run.life.failures == {"closed": 1}
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("load", ["closed", "open:500"])
 def test_a_mix_of_payloads_is_sent_in_its_parts_and_every_reply_checked(transport: str, load: str) -> None:
     sizes: Counter[int] = Counter()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -40,17 +43,67 @@ def test_defaults_are_those_of_the_documentation() -> None:
 
 @pytest.mark.parametrize(
     ("url", "host", "port"),
-    [("tcp://localhost:80", "localhost", 80), ("tcp://[::1]:9000", "::1", 9000), ("udp://10.0.0.7:1/", "10.0.0.7", 1)],
+    [
+        ("tcp://localhost:80", "localhost", 80),
+        ("tcp://[::1]:9000", "::1", 9000),
+        ("udp://10.0.0.7:1/", "10.0.0.7", 1),
+        ("ws://localhost:80", "localhost", 80),
+        ("ws://[::1]:1/a/b?c=d", "::1", 1),
+    ],
 )
 def test_a_target_has_a_host_and_a_port(url: str, host: str, port: int) -> None:
     target = Target.parse(url)
     assert (target.host, target.port) == (host, port)
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:9000", "http://a:1", "tcp://a", "tcp://:9", "tcp://a:x", "tcp://a:1/b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:9000",
+        "http://a:1",
+        "tcp://a",
+        "tcp://:9",
+        "tcp://a:x",
+        "ws://a/b",
+        "ws://a:1#b",
+        "wss://a:1",
+        "ws://a:b@c:1",
+    ],
+)
 def test_what_is_no_target_is_refused_with_the_forms_there_are(url: str) -> None:
-    with pytest.raises(UsageError, match="tcp://HOST:PORT or udp://HOST:PORT"):
+    with pytest.raises(UsageError, match=re.escape("tcp://HOST:PORT, udp://HOST:PORT or ws://HOST:PORT/PATH")):
         Target.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("tcp://a:1/b", "URL 'tcp://a:1/b' names a path, and over tcp there is none: leave it out"),
+        ("udp://a:1?b", "URL 'udp://a:1?b' names a path, and over udp there is none: leave it out"),
+        ("ws://a:1/b c", "URL 'ws://a:1/b c' has a space in it"),
+        ("ws://a:1/" + 4096 * "b", "or over 4,096 characters"),
+    ],
+)
+def test_a_path_that_can_not_be_asked_for_is_refused(url: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        Target.parse(url)
+
+
+def test_without_the_websockets_package_the_other_transports_work_and_ws_says_what_it_needs() -> None:
+    code = (
+        "import sys\nsys.modules['websockets'] = None\n"
+        "from loadgen.options import Target, UsageError\nprint(Target.parse('tcp://a:1').transport)\n"
+        "for url in 'ws://a:1', 'http://a:1':\n"
+        "    try: Target.parse(url)\n"
+        "    except UsageError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "tcp",
+        "transport ws needs the package websockets: install it",
+        "URL 'http://a:1' is not tcp://HOST:PORT or udp://HOST:PORT",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +137,7 @@ def test_a_value_that_makes_no_sense_is_named(change: dict[str, Any], sentence: 
         options_for(URL, **change)
 
 
-@pytest.mark.parametrize(("transport", "most"), [("tcp", 16_777_216), ("udp", 65_491)])
+@pytest.mark.parametrize(("transport", "most"), [("tcp", 16_777_216), ("udp", 65_491), ("ws", 16_777_216)])
 def test_the_payload_is_limited_by_what_the_transport_carries(transport: str, most: int) -> None:
     url = f"{transport}://127.0.0.1:9000"
     assert options_for(url, payload=str(most)).payload == str(most)

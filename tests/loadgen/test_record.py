@@ -24,7 +24,7 @@ from loadgen.conductor import Measured
 from loadgen.engine import Meter
 from loadgen.histogram import Distribution
 from loadgen.record import load_record, window_record, write_record
-from loadgen.tally import NS_PER_S, WindowTally
+from loadgen.tally import NS_PER_S, ConnectTimes, WindowTally
 from tests.loadgen.runs import options_for
 
 MS = 1_000_000
@@ -60,10 +60,10 @@ def kinds(window: LoadWindow) -> list[str]:
 @pytest.mark.parametrize("load", ["closed", "open:2000"])
 def test_the_record_has_the_keys_of_the_schema_to_the_letter(load: str) -> None:
     window = stored(tally_of(load))
-    record = load_record(options_for("tcp://127.0.0.1:1", load=[load]), 2, Distribution(), 2000, [window])
+    record = load_record(options_for("tcp://127.0.0.1:1", load=[load]), 2, ConnectTimes(), 2000, [window])
     assert record.keys() == LoadRecord.__annotations__.keys()
     assert record["generator"].keys() == required_keys(Generator)
-    assert window.keys() == required_keys(LoadWindow) | {"connect_time_ns"}
+    assert window.keys() == required_keys(LoadWindow) | {"connect_time_ns", "handshake_time_ns"}
     assert window["fairness"].keys() == Fairness.__annotations__.keys()
     assert window["pauses"].keys() == Pauses.__annotations__.keys()
     assert window["per_second"][0].keys() == Second.__annotations__.keys()
@@ -109,7 +109,7 @@ def test_pauses_are_the_difference_between_the_meters() -> None:
 def test_a_record_replaces_the_one_before_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "load.json"
     path.write_text("old")
-    record = load_record(options_for("tcp://127.0.0.1:1"), 2, Distribution(), 0, [])
+    record = load_record(options_for("tcp://127.0.0.1:1"), 2, ConnectTimes(), 0, [])
     write_record(record, path)
     assert json.loads(path.read_text()) == record
     assert list(tmp_path.iterdir()) == [path]
@@ -119,5 +119,5 @@ def test_a_record_that_can_not_be_written_leaves_the_old_one_whole(tmp_path: Pat
     path = tmp_path / "folder"
     path.mkdir()
     with pytest.raises(OSError, match="folder"):
-        write_record(load_record(options_for("tcp://127.0.0.1:1"), 2, Distribution(), 0, []), path)
+        write_record(load_record(options_for("tcp://127.0.0.1:1"), 2, ConnectTimes(), 0, []), path)
     assert list(tmp_path.iterdir()) == [path]

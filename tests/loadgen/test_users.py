@@ -1,4 +1,4 @@
-"""`TcpUser` and `UdpUser` in Locust files written by hand (run by Locust itself, in a subprocess)."""
+"""`TcpUser`, `UdpUser` and `WebSocketUser` in Locust files written by hand (run by Locust itself, in a subprocess)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.loadgen import ws_bytes
 from tests.loadgen.ours import our_server
 from tests.loadgen.peers import (
     TRANSPORTS,
@@ -25,7 +26,12 @@ from tests.loadgen.peers import (
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "loadgen" / "examples"
 # By file: the transport, what it asks for often and seldom, and the payload of the latter.
-EXAMPLES = {"mixed_payloads": ("tcp", "small", "large", 4096), "sensors": ("udp", "reading", "history", 8192)}
+EXAMPLES = {
+    "browser_tabs": ("ws", "chat", "open", 5),
+    "mixed_payloads": ("tcp", "small", "large", 4096),
+    "sensors": ("udp", "reading", "history", 8192),
+}
+USERS = {"tcp": "TcpUser", "udp": "UdpUser", "ws": "WebSocketUser"}
 LOCUST = (sys.executable, "-m", "locust", "-f")
 THREE_ECHOES = """
 from locust import task
@@ -59,7 +65,7 @@ def run(file: Path, url: str, *arguments: str) -> str:
 def run_echoes(folder: Path, url: str) -> tuple[list[bytes | None], list[str]]:
     """Send three requests over a URL's transport; returns what came back, and the failures that Locust counted."""
     file = folder / "scenario.py"
-    file.write_text(THREE_ECHOES.format(user=f"{url.partition(':')[0].title()}User"))
+    file.write_text(THREE_ECHOES.format(user=USERS[url.partition(":")[0]]))
     echoed, failures = run(file, url).splitlines()
     return ast.literal_eval(echoed), ast.literal_eval(failures)
 
@@ -92,6 +98,51 @@ def test_a_connection_that_ends_is_a_failure(tmp_path: Path) -> None:
         echoed, failures = run_echoes(tmp_path, server.url)
     assert echoed == [b"first", b"", None]
     assert failures == ["ConnectionError('the server closed the connection before it answered')"]
+
+
+def test_over_websocket_the_handshake_is_one_pings_are_answered_and_leave_is_taken(tmp_path: Path) -> None:
+    seen: list[tuple[int, bytes]] = []
+    asked: list[bytes] = []
+
+    def pings(peer: socket.socket, number: int) -> None:
+        request = ws_bytes.read_request(peer)
+        asked.append(request.partition(b"\r\n")[0])
+        peer.sendall(ws_bytes.answer_to(request) + ws_bytes.frame(b"early", ws_bytes.PING))
+        for first, data in ws_bytes.frames(peer):
+            seen.append((first, data))
+            if first == ws_bytes.BINARY:
+                message = response(data[:16], data[16:])
+                fragments = ws_bytes.frame(message[:9], 0x02) + ws_bytes.frame(b"in between", ws_bytes.PING)
+                peer.sendall(fragments + ws_bytes.frame(message[9:], ws_bytes.CONTINUATION))
+
+    with serving(pings, "ws") as server:
+        echoed, failures = run_echoes(tmp_path, f"{server.url}/a/path?with=query")
+    assert (echoed, failures) == ([b"first", b"", b"third"], [])
+    assert asked == [b"GET /a/path?with=query HTTP/1.1"]
+    pongs = [data for first, data in seen if first == ws_bytes.PONG]
+    assert pongs == [b"early", b"in between", b"in between", b"in between"]
+    assert seen[-1] == (ws_bytes.CLOSE, b"\x03\xe8")
+
+
+def test_over_websocket_a_refusal_and_a_close_are_failures_that_say_so(tmp_path: Path) -> None:
+    def refuses_one_and_closes_two(peer: socket.socket, number: int) -> None:
+        if number == 0:
+            ws_bytes.read_request(peer)
+            peer.sendall(b"HTTP/1.1 503 Busy\r\n\r\n")
+            return
+        ws_bytes.shake_hands(peer)
+        ws_bytes.read_frame(peer)
+        peer.sendall(ws_bytes.frame((1001 if number == 1 else 1009).to_bytes(2, "big"), ws_bytes.CLOSE))
+        assert ws_bytes.read_frame(peer)[0] == ws_bytes.CLOSE
+
+    with serving(refuses_one_and_closes_two, "ws") as server:
+        echoed, failures = run_echoes(tmp_path, server.url)
+    assert echoed == [None, None, None]
+    assert failures == [
+        "HandshakeError('the server answered 503 Busy to the WebSocket handshake')",
+        "ConnectionError('the server closed the connection before it answered')",
+        "WrongEchoError('the server closed the connection: 1009 (message too big)')",
+    ]
 
 
 def test_a_lost_datagram_is_a_time_out_and_its_late_reply_no_answer_to_the_next_request(tmp_path: Path) -> None:
@@ -127,15 +178,19 @@ def test_without_a_server_requests_are_refused_over_udp_too(tmp_path: Path) -> N
 def test_a_host_of_another_transport_is_refused_in_one_sentence() -> None:
     code = (
         "from loadgen import users\n"
-        "for client in users.TcpClient, users.UdpClient:\n"
-        "    for url in 'tcp://a:1', 'udp://a:1':\n"
+        "for client in users.TcpClient, users.UdpClient, users.WebSocketClient:\n"
+        "    for url in 'tcp://a:1', 'udp://a:1', 'ws://a:1/b':\n"
         "        try: client(url, None, 1.0)\n"
         "        except users.UsageError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "URL 'udp://a:1' is not tcp://HOST:PORT",
+        "URL 'ws://a:1/b' is not tcp://HOST:PORT",
         "URL 'tcp://a:1' is not udp://HOST:PORT",
+        "URL 'ws://a:1/b' is not udp://HOST:PORT",
+        "URL 'tcp://a:1' is not ws://HOST:PORT/PATH",
+        "URL 'udp://a:1' is not ws://HOST:PORT/PATH",
     ]
 
 

@@ -40,8 +40,8 @@ def sequence(counter: int) -> int:
 
 
 def test_transports_are_the_files_of_the_folder() -> None:
-    assert transports() == ["tcp", "udp"]
-    assert [make_codec(name, b"").transport for name in transports()] == ["tcp", "udp"]
+    assert transports() == ["tcp", "udp", "ws"]
+    assert [make_codec(name, b"").transport for name in transports()] == transports()
 
 
 def test_a_request_is_header_sequence_and_payload() -> None:
