@@ -15,7 +15,7 @@ list = $(subst $(space),$(comma),$(strip $(1)))
 RUN_OPTIONS := $(if $(MODELS),--models $(call list,$(MODELS))) $(if $(TRANSPORTS),--transports $(call list,$(TRANSPORTS))) \
 	$(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: help setup bench bench-tcp bench-udp calibrate report test test-long conformance check benchmarks clean
+.PHONY: help setup bench bench-tcp bench-udp bench-ws bench-full calibrate report test test-long conformance check benchmarks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -23,7 +23,7 @@ help:  ## list the targets
 	@echo
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 	@echo
-	@echo 'bench targets take MODELS="fork asyncio" TRANSPORTS="tcp udp" ROUNDS=6 PLAN=quick (a name of harness/plans or a file)'
+	@echo 'bench targets take MODELS="fork asyncio" TRANSPORTS="tcp ws" ROUNDS=6 PLAN=quick (a name of harness/plans or a file)'
 
 setup: $(STAMP)  ## make the environment in .venv (nothing to do when nothing changed)
 
@@ -45,7 +45,13 @@ bench-tcp: bench  ## the same over TCP only
 bench-udp: TRANSPORTS := udp
 bench-udp: bench  ## the same over UDP only
 
-calibrate: $(STAMP)  ## measure what the load generator itself can do on this machine (3 minutes)
+bench-ws: TRANSPORTS := ws
+bench-ws: bench  ## the same over WebSocket only
+
+bench-full: PLAN := full
+bench-full: bench  ## six rounds, each model on one CPU and on all of them (half an hour; `echobench run --resume` goes on)
+
+calibrate: $(STAMP)  ## measure what the load generator itself can do on this machine (4 minutes)
 	@$(PY) -m harness calibrate
 
 report: $(STAMP)  ## make the report of the newest run again, or of RUN=results/runs/...
