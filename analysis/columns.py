@@ -124,6 +124,8 @@ WINDOWS = (
     Column("udp_drops_loadgen", "float64", "datagrams", "dropped by those of the load generator"),
     Column("connect_time_p50_ns", "float64", "ns", "p50 of the time to connect, under churn"),
     Column("connect_time_p99_ns", "float64", "ns", "p99 of the same"),
+    Column("handshake_time_p50_ns", "float64", "ns", "p50 of the time of a handshake after it, under churn"),
+    Column("handshake_time_p99_ns", "float64", "ns", "p99 of the same"),
     Column("achieved", "float64", "share", "replies inside the window to requests due in it / requests due"),
     Column("throughput_per_s", "float64", "replies/s", "replies received inside the window / its length"),
     Column("bytes_per_s", "float64", "bytes/s", "bytes of whole replies received inside the window / its length"),

@@ -19,7 +19,8 @@ DATAGRAMS_NOTE = (
 )
 CONNECTS_NOTE = (
     "Every request makes a connection of its own and closes it. Connect time is what the client waits for its "
-    "connection; the response time above is the whole of it: connect, echo and reply."
+    "connection, handshake what it then waits for the answer to the opening handshake, where the transport has one; "
+    "the response time above is the whole of it: connect, handshake, echo and reply."
 )
 COUNTS = {
     "Lost": "lost",
@@ -29,7 +30,12 @@ COUNTS = {
     "Dropped by the server's buffers": "udp_drops_server",
     "By the load generator's": "udp_drops_loadgen",
 }
-CONNECT_TIMES = {"Connect time p50, ms": "connect_time_p50_ns", "Connect time p99, ms": "connect_time_p99_ns"}
+CONNECT_TIMES = {
+    "Connect time p50, ms": "connect_time_p50_ns",
+    "Connect time p99, ms": "connect_time_p99_ns",
+    "Handshake p50, ms": "handshake_time_p50_ns",
+    "Handshake p99, ms": "handshake_time_p99_ns",
+}
 
 
 def datagrams(views: Sequence[ConditionView]) -> Iterator[Section]:
@@ -68,12 +74,13 @@ def _table(view: ConditionView, window: WindowView, counts: dict[str, str]) -> T
 
 
 def _connect_table(view: ConditionView, window: WindowView) -> Table:
-    heads = (*WHO, Head("Connections/s", number=True), *(Head(title, number=True) for title in CONNECT_TIMES))
+    columns = {title: name for title, name in CONNECT_TIMES.items() if window.rows[name].notna().any()}
+    heads = (*WHO, Head("Connections/s", number=True), *(Head(title, number=True) for title in columns))
     rows = []
     for model in view.models:
         own = window.rows[window.rows["model"] == model]
         rate = entries.of_estimate(entries.over_rounds(own["throughput_per_s"]), wording.number)
-        times = [entries.time(window, model, column) for column in CONNECT_TIMES.values()]
+        times = [entries.time(window, model, column) for column in columns.values()]
         rows.append(Row((*who(view, model), rate, *times)))
     caption = f"{view.label}, {window.words}. Medians over rounds; below them {leaderboard.kinds(view)}."
     return Table(caption, heads, tuple(rows))

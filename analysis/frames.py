@@ -217,8 +217,12 @@ def _seen(window: LoadWindow, timeout_s: float) -> Row:
         for name in ("window_s", "due", "sent", "responses", "answered", "unanswered", "throughput_per_s")
     }
     row |= {name: window[name] for name in ("lost", "late", "duplicates", "reordered")}
-    connects: Mapping[str, Any] = dict(window.get("connect_time_ns") or {"p50": None, "p99": None})
-    row |= {f"connect_time_{name}_ns": _percentile(connects[name]) for name in ("p50", "p99")}
+    for clock, summary in (
+        ("connect_time", window.get("connect_time_ns")),
+        ("handshake_time", window.get("handshake_time_ns")),
+    ):
+        times: Mapping[str, Any] = dict(summary or {"p50": None, "p99": None})
+        row |= {f"{clock}_{name}_ns": _percentile(times[name]) for name in ("p50", "p99")}
     row["achieved"] = _float(window["achieved"])
     row["bytes_per_s"] = _float(window["bytes_per_s"])
     row["errors"] = total_errors(window["errors"])
