@@ -66,6 +66,12 @@ class TextReader:
             self._mask = bytes(part)
         return part
 
+    def _refuse_surrogate(self) -> None:
+        """Refuse half a surrogate, of which Python's decoder waits for the other half."""
+        begun = self._decoder.getstate()[0]
+        if begun[:1] == b"\xed" and begun[1:2] >= b"\xa0":
+            raise UnicodeDecodeError("utf-8", begun, 0, len(begun), "a surrogate")
+
     def end_of_text(self) -> None:
         """Check that the text that has ended did not end inside a character, and forget it."""
         self._decoder.decode(b"", final=True)
@@ -85,6 +91,7 @@ class TextReader:
             turn = checked % len(self._mask)
             mask = self._mask[turn:] + self._mask[:turn]
             self._decoder.decode(apply_mask(self._buffer[checked:arrived], mask))
+            self._refuse_surrogate()
             checked = arrived
             if checked < size:
                 yield

@@ -18,7 +18,7 @@ from servers.contract import CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, Octets
 if TYPE_CHECKING:
     from servers.models.asyncio.server import Server
 
-_CHUNKS_A_TURN = 64  # of one connection while the server drains: a peer that floods must not hold up the others
+_CHUNKS_A_TURN = 8  # of one connection while the server drains: a peer that floods must not hold up the others
 
 
 class CallbackConnection(asyncio.BaseProtocol):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-_CHUNKS_A_TURN = 64  # of one connection while the server drains: a peer that floods must not hold up the others
+_CHUNKS_A_TURN = 8  # of one connection while the server drains: a peer that floods must not hold up the others
 
 
 class Connection:
