@@ -16,6 +16,7 @@ SPLIT_SEED = 20
 
 
 def check_messages_that_arrive_byte_by_byte_are_answered(server: Server) -> None:
+    wire = server.wire
     rule = "messages that arrive byte by byte are answered"
     with server.connect() as peer:
         for _, sent, expected in wire.corpus[3:7]:
@@ -24,6 +25,7 @@ def check_messages_that_arrive_byte_by_byte_are_answered(server: Server) -> None
 
 
 def check_messages_split_at_random_places_are_answered(server: Server) -> None:
+    wire = server.wire
     rng = random.Random(SPLIT_SEED)
     sent, expected = _glued(wire)
     for attempt in range(6):
@@ -34,6 +36,7 @@ def check_messages_split_at_random_places_are_answered(server: Server) -> None:
 
 
 def check_messages_glued_into_one_send_are_answered_each(server: Server) -> None:
+    wire = server.wire
     sent, expected = _glued(wire)
     with server.connect() as peer:
         for _ in range(3):
@@ -96,7 +99,9 @@ def check_a_peer_that_reads_nothing_is_at_some_point_not_read_either(server: Ser
     wire = server.wire
     payload = payload_of(60_000)
     with server.connect() as peer:
-        peer.fill(lambda number: wire.request(number, payload), "a peer that reads nothing is at some point not read either")
+        peer.fill(
+            lambda number: wire.request(number, payload), "a peer that reads nothing is at some point not read either"
+        )
 
 
 def check_a_small_receive_size_changes_nothing(server: Server) -> None:
@@ -111,11 +116,11 @@ def check_a_small_receive_size_changes_nothing(server: Server) -> None:
 
 def check_the_longest_payload_is_what_the_option_says(server: Server) -> None:
     wire = server.wire
-    with server.another("--max-payload", "100") as own, own.connect() as peer:
-        refused = wire.over_the_limit(2, 101)
-        peer.send(wire.request(1, bytes(100)) + refused.sent)
-        peer.expect(wire.response(1, bytes(100)), "with --max-payload 100 a payload of 100 bytes is echoed")
-        refused.judge(peer.read_to_end("with --max-payload 100 a length of 101 ends the connection"))
+    with server.another("--max-payload", "1000") as own, own.connect() as peer:
+        refused = wire.over_the_limit(2, 1_001)
+        peer.send(wire.request(1, bytes(1_000)) + refused.sent)
+        peer.expect(wire.response(1, bytes(1_000)), "with --max-payload 1000 a payload of 1,000 bytes is echoed")
+        refused.judge(peer.read_to_end("with --max-payload 1000 a length of 1,001 ends the connection"))
 
 
 def _glued(wire: Wire) -> tuple[bytes, bytes]:

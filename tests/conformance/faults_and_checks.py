@@ -39,7 +39,7 @@ _STREAM = (
         "bytes from a peer",
     ),
     ("AssumesALargeReceiveSize", "a_small_receive_size_changes_nothing", "--recv-bytes 24"),
-    ("IgnoresTheLongestPayloadOption", "the_longest_payload_is_what_the_option_says", "a length of 101 ends"),
+    ("IgnoresTheLongestPayloadOption", "the_longest_payload_is_what_the_option_says", "a length of 1,001 ends"),
 )
 
 _ENDINGS = (

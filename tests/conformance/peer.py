@@ -51,11 +51,15 @@ class Peer(Connection):
 
     def is_answered(self, sequence: int, why: str) -> bool:
         """Send a request, behind the greeting if that is due, and tell whether its reply came, or but the end."""
-        expected, got, deadline = self._wire.response(sequence), bytearray(), Deadline(self._patience_s)
-        self._socket.setblocking(False)
         hello = self._greeting.hello if self._greeting else b""
+        return self.gets_back(hello + self._wire.request(sequence), self._wire.response(sequence), why)
+
+    def gets_back(self, sent: bytes, expected: bytes, why: str) -> bool:
+        """Send something short and tell whether what is expected came, or but the end, in order or by a reset."""
+        got, deadline = bytearray(), Deadline(self._patience_s)
+        self._socket.setblocking(False)
         with contextlib.suppress(ConnectionError):  # a refusal shows when reading
-            self._socket.send(hello + self._wire.request(sequence))
+            self._socket.send(sent)
         while self._greeting is not None or len(got) < len(expected):
             ready = self._wait(select.POLLIN, deadline.remaining_s())[0]
             assert ready, f"{why}: {len(got)} bytes came and no end"
@@ -72,8 +76,11 @@ class Peer(Connection):
 
     def expect_goodbye(self, why: str) -> None:
         """Check that the server says its goodbye, as it does when it drains, and ends the connection in order."""
-        found, goodbye = self.read_to_end(why), self._wire.goodbye
-        assert found == goodbye, f"{why}, after {goodbye.hex(' ')!r}: {difference(found, goodbye)}"
+        found = self.read_to_end(why)
+        try:
+            self._wire.judge_goodbye(found)
+        except AssertionError as error:
+            raise AssertionError(f"{why}: {error}") from error
 
     def flood(self, data: bytes, why: str, keep_bytes: int = 0) -> bytes:
         """Send the data again and again and read what comes, until the server has ended the connection, in any way.

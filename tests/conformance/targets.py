@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STREAM, DATAGRAM = "stream", "datagram"
 # In the order in which they are checked.
 TRANSPORTS = ("tcp", "udp", "ws")
+# What decides how a server waits and not how it drives a protocol: over tcp all of it is checked at every run.
+BELOW_THE_WIRE = ("--selector", "--loop")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def _all_targets(transports: list[str], models: list[dict[str, Any]]) -> Iterato
             yield plain
             for options in [tuple(variant["options"]) for variant in variants if variant["available"]]:
                 name = f"{plain.name}-{'-'.join(options[1::2])}"
-                yield replace(plain, name=name, command=(*plain.command, *options), is_long=options in seen)
+                is_long = options in seen or (transport == "ws" and options[0] in BELOW_THE_WIRE)
+                yield replace(plain, name=name, command=(*plain.command, *options), is_long=is_long)
                 seen.add(options)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from .catalogue import checks_for
+from .checking import check_target, names_for
 from .faults_and_checks import BROKEN, Broken
 from .server_process import Server
 from .targets import TRANSPORTS, Target
@@ -23,6 +25,9 @@ FOLDER = Path(__file__).parent / "broken"
 # Waiting for what a broken server never does: short, and long compared with what it does.
 PATIENCE_S = 1.0
 AT_A_TIME = 6
+CORRECT = [(transport, name) for transport in TRANSPORTS for name in names_for(transport)]
+
+Correct = tuple[str, str]
 
 
 def tiny(transport: str, *options: str, patience_s: float = 10.0) -> Target:
@@ -39,25 +44,34 @@ def tiny(transport: str, *options: str, patience_s: float = 10.0) -> Target:
 
 
 @pytest.fixture(scope="module")
-def unbroken(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with Server(tiny(request.param)) as running:
-        yield running
+def passes(request: pytest.FixtureRequest) -> Iterator[dict[Correct, Future[None]]]:
+    """Run all selected checks on the correct servers, one after the other on each."""
+    selected = selected_by("passes", request)
+    found: dict[Correct, Future[None]] = {case: Future() for case in CORRECT if "-".join(case) in selected}
+    given_up = threading.Event()
+    with ThreadPoolExecutor(len(TRANSPORTS)) as pool:
+        for transport in dict.fromkeys(transport for transport, _ in found):
+            results = {name: found[transport, name] for of, name in found if of == transport}
+            pool.submit(check_target, results, tiny(transport), given_up)
+        yield found
+        given_up.set()
 
 
-@pytest.mark.parametrize(
-    ("unbroken", "name"),
-    [pytest.param(each, name, id=f"{each}-{name}") for each in TRANSPORTS for name in checks_for(each)],
-    indirect=["unbroken"],
-)
-def test_a_correct_server_passes(unbroken: Server, name: str) -> None:
-    checks_for(unbroken.target.transport)[name](unbroken)
+@pytest.mark.parametrize("case", CORRECT, ids="-".join)
+def test_a_correct_server_passes(case: Correct, passes: dict[Correct, Future[None]]) -> None:
+    passes[case].result()
+
+
+def selected_by(fixture: str, request: pytest.FixtureRequest) -> set[str]:
+    """Return the ids of the selected tests that use a fixture."""
+    functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    return {function.callspec.id for function in functions if fixture in function.fixturenames}
 
 
 @pytest.fixture(scope="module")
 def failures(request: pytest.FixtureRequest) -> Iterator[dict[Broken, Future[str]]]:
     """Run all selected rows, some at the same time: most of their time goes into waiting for what never comes."""
-    functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    selected = {function.callspec.id for function in functions if "failures" in function.fixturenames}
+    selected = selected_by("failures", request)
     rows = [broken for broken in BROKEN if name_of(broken) in selected]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         yield {broken: pool.submit(failure_of, broken) for broken in rows}

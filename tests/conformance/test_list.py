@@ -49,9 +49,9 @@ def test_every_entry_says_whether_it_can_be_had_and_why_not(listing: dict[str, A
         assert (entry["reason"] is None) == entry["available"], entry
 
 
-def test_the_five_models_can_be_had_over_tcp_and_udp(listing: dict[str, Any]) -> None:
+def test_the_five_models_can_be_had_over_tcp_udp_and_websocket(listing: dict[str, Any]) -> None:
     assert {entry["name"] for entry in listing["models"] if entry["available"]} >= MODELS
-    assert {entry["name"] for entry in listing["transports"] if entry["available"]} >= {"tcp", "udp"}
+    assert {entry["name"] for entry in listing["transports"] if entry["available"]} >= {"tcp", "udp", "ws"}
 
 
 def variants(listing: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -79,7 +79,7 @@ def test_every_variant_says_whether_it_can_be_had_and_over_what(listing: dict[st
         assert ("udp" in variant["transports"]) != streams_only, (
             f"{place}: --api is about streams, the others about both"
         )
-        assert "tcp" in variant["transports"], place
+        assert set(variant["transports"]) >= {"tcp", "ws"}, f"{place}: what serves one kind of stream serves both"
 
 
 def test_a_variant_of_another_platform_is_listed_as_unavailable(listing: dict[str, Any]) -> None:
@@ -100,3 +100,25 @@ def test_the_list_for_people_names_the_same(listing: dict[str, Any]) -> None:
     options = {word for _, variant in variants(listing) for word in variant["options"]}
     assert options <= words
     assert {entry["name"] for kind in ("models", "transports") for entry in listing[kind]} <= words
+
+
+def test_without_its_package_websocket_is_listed_as_unavailable_and_the_rest_works() -> None:
+    lacks = "import runpy, sys; sys.modules['websockets'] = None; "
+    program = f"{lacks}runpy.run_module('servers', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", program, "--list", "--json"]
+    found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=30)
+    transports = {entry["name"]: entry for entry in json.loads(found.stdout)["transports"]}
+    assert not transports["ws"]["available"]
+    assert "websockets" in transports["ws"]["reason"]
+    assert transports["tcp"]["available"]
+    assert transports["udp"]["available"]
+    refused = subprocess.run(
+        [sys.executable, "-c", program, "--model", "thread", "--transport", "ws"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "websockets" in refused.stderr

@@ -15,13 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from .catalogue import checks_for
-from .server_process import Server
+from .checking import check_target, names_for
 from .targets import Target, targets
 
 AT_A_TIME = 4
-END = "ends_as_it_should_after_all_checks"
-CASES = [(target, name) for target in targets() for name in (*checks_for(target.transport), END)]
+CASES = [(target, name) for target in targets() for name in names_for(target.transport)]
 
 Case = tuple[Target, str]
 
@@ -45,38 +43,6 @@ def results(request: pytest.FixtureRequest) -> Iterator[dict[Case, Future[None]]
             )
         yield found
         given_up.set()
-
-
-def check_target(results: dict[str, Future[None]], target: Target, given_up: threading.Event) -> None:
-    """Run some checks on one server of a target, and tell how each went."""
-    try:
-        with Server(target) as server:
-            for name, result in results.items():
-                if not given_up.is_set():
-                    check_one(name, server, result)
-    except BaseException as error:  # noqa: BLE001 - whatever kept the server from being checked is each check's result
-        for result in results.values():
-            if not result.done():
-                result.set_exception(error)
-
-
-def check_one(name: str, server: Server, result: Future[None]) -> None:
-    """Run one check and tell how it went."""
-    check = expect_a_good_end if name == END else checks_for(server.target.transport)[name]
-    try:
-        check(server)
-    except BaseException as error:  # noqa: BLE001 - a skipped check is one too; all are raised again in the test
-        result.set_exception(error)
-    else:
-        result.set_result(None)
-
-
-def expect_a_good_end(server: Server) -> None:
-    """Stop the server that all checks shared; whatever they did to it, it ends as it should."""
-    ended = server.stop()
-    assert ended.exit_code == 0, f"exit code {ended.exit_code} after all checks, stderr {ended.stderr!r}"
-    assert ended.stderr == "", f"said on stderr during all checks: {ended.stderr!r}"
-    assert not ended.left, f"left processes {ended.left} after all checks"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """`python tests/conformance/broken [--fault NAME] OPTIONS`: a server with one fault, or none; `--faults` lists them.
 
-A fault brings its transport; a correct server is one of datagrams with `--transport udp`.
+A fault brings its transport; a correct server is that of `--transport`.
 
 The fault modules are the list: every class in them is a fault, but those whose name begins with an underscore.
 """
@@ -17,10 +17,16 @@ import faults_limits
 import faults_peers
 import faults_refusals
 import faults_wire
+import faults_ws_close
+import faults_ws_opening
+import faults_ws_wire
 from tiny_datagram_server import TinyDatagramServer
 from tiny_life import TinyLife
 from tiny_server import TinyServer
 from tiny_wire import DatagramEcho, Echo
+from tiny_ws_opening import Opening
+from tiny_ws_server import TinyWsServer
+from tiny_ws_wire import WsEcho
 
 MODULES = (
     faults_wire,
@@ -31,7 +37,11 @@ MODULES = (
     faults_refusals,
     faults_datagram_wire,
     faults_datagram,
+    faults_ws_wire,
+    faults_ws_close,
+    faults_ws_opening,
 )
+SERVERS: dict[str, type[TinyLife]] = {"tcp": TinyServer, "udp": TinyDatagramServer, "ws": TinyWsServer}
 
 
 def faults() -> dict[str, type[TinyLife]]:
@@ -41,11 +51,20 @@ def faults() -> dict[str, type[TinyLife]]:
         for name, member in vars(module).items():
             if name.startswith("_") or not isinstance(member, type) or member.__module__ != module.__name__:
                 continue
-            found[name] = member
-            for wire, server in ((Echo, TinyServer), (DatagramEcho, TinyDatagramServer)):
-                if issubclass(member, wire):
-                    found[name] = type(name, (server,), {"echo_class": member})
+            assert name not in found, f"two faults are named {name}"
+            found[name] = server_with(member)
     return found
+
+
+def server_with(fault: type) -> type[TinyLife]:
+    """Return the server that has a fault, which is a server itself or a part of one."""
+    if issubclass(fault, Opening):
+        return server_with(type(fault.__name__, (WsEcho,), {"opening_class": fault}))
+    for wire, server in ((WsEcho, TinyWsServer), (Echo, TinyServer), (DatagramEcho, TinyDatagramServer)):
+        if issubclass(fault, wire):
+            return type(fault.__name__, (server,), {"echo_class": fault})
+    assert issubclass(fault, TinyLife)
+    return fault
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +74,8 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments[:1] == ["--fault"]:
         return faults()[arguments[1]].main(arguments[2:])
-    return (TinyDatagramServer if "udp" in arguments else TinyServer).main(arguments)
+    transports = [name for name in SERVERS if name in arguments]
+    return SERVERS[transports[0] if transports else "tcp"].main(arguments)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ class WaitsUntilThePeersEnd(TinyServer):
     def drain_timeout_s(self) -> float:
         return 3_600
 
+    def left_bytes(self, connection: socket.socket) -> int:
+        return 1 << 62
+
     def end_connection(self, connection: socket.socket, echo: Echo) -> None:
         pass
 

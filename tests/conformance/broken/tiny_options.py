@@ -42,7 +42,7 @@ def option_parser(transport: str) -> argparse.ArgumentParser:
 def contradiction(options: argparse.Namespace) -> str | None:
     """Return why the options can't be had together, None when they can."""
     default = vars(option_parser(options.transport).parse_args([]))
-    foreign = DATAGRAM_OPTIONS if options.transport == "tcp" else STREAM_OPTIONS
+    foreign = STREAM_OPTIONS if options.transport == "udp" else DATAGRAM_OPTIONS
     for option, name in (foreign | LACKS).items():
         if getattr(options, name) != default[name]:
             return f"{option} does nothing for {options.model} over {options.transport}"

@@ -30,6 +30,7 @@ from tiny_wire import Echo
 
 LINGER_S = 1.0
 UNSENT_POLL_S = 0.001
+JOIN_S = 0.1
 
 
 class TinyServer(TinyLife):
@@ -43,6 +44,7 @@ class TinyServer(TinyLife):
         super().__init__(options)
         self.aborted = 0
         self.refused = 0
+        self.timed_out = 0
         self.lock = threading.Lock()
         self.echoes: list[Echo] = []
         self.live: dict[socket.socket, tuple[threading.Thread, Echo]] = {}
@@ -121,20 +123,27 @@ class TinyServer(TinyLife):
 
     def converse(self, connection: socket.socket, echo: Echo) -> None:
         """Answer until either side wants to end."""
-        deadline_s = 0.0
+        deadline_s, left_bytes = 0.0, None
         while not echo.closing:
-            if echo.held and self.options.message_timeout_s:
+            if self.stopping and left_bytes is None:
+                left_bytes = self.left_bytes(connection)
+            if echo.is_partial() and self.options.message_timeout_s:
                 connection.settimeout(max(0.001, deadline_s - time.monotonic()))
             else:
                 connection.settimeout(None)
-            data = self.read(connection, echo)
+            data = self.read(connection, echo) if left_bytes is None or left_bytes > 0 else b""
             if not data:
-                self.write(connection, echo.receive_eof())
+                self.write(connection, echo.drain() if self.stopping else echo.receive_eof())
                 return
-            was_whole, answered = not echo.held, echo.messages
+            was_whole, answered = not echo.is_partial(), echo.messages
             self.write(connection, echo.receive(data))
+            left_bytes = None if left_bytes is None else left_bytes - len(data)
             if self.begins_another(was_whole, echo.messages - answered):
                 deadline_s = time.monotonic() + self.options.message_timeout_s
+
+    def left_bytes(self, connection: socket.socket) -> int:
+        """Return how many bytes have been received and not read: a peer may go on sending for ever."""
+        return int(struct.unpack("i", fcntl.ioctl(connection, termios.FIONREAD, bytes(4)))[0])
 
     def begins_another(self, was_whole: bool, answered: int) -> bool:
         """Tell whether what is now held began with the last bytes, for the message time-out."""
@@ -145,6 +154,7 @@ class TinyServer(TinyLife):
         try:
             return connection.recv(self.options.recv_bytes)
         except TimeoutError:
+            self.timed_out += 1
             return b""
 
     def write(self, connection: socket.socket, data: bytes) -> None:
@@ -166,8 +176,11 @@ class TinyServer(TinyLife):
 
     def wait_until_sent(self, connection: socket.socket) -> None:
         """Wait until the peer has everything: its next byte turns a connection that is closed on both sides over."""
+        has_failed = select.poll()
+        has_failed.register(connection, 0)
         while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]:
-            time.sleep(UNSENT_POLL_S)
+            if has_failed.poll(UNSENT_POLL_S * 1_000):
+                return  # the peer has gone
 
     def forget(self, connection: socket.socket) -> None:
         """Close a connection."""
@@ -184,7 +197,9 @@ class TinyServer(TinyLife):
         self.close_listener()
         self.end_connections()
         for thread in self.threads():
-            thread.join(max(0.0, deadline_s - time.monotonic()))
+            # In turns: a signal that comes just before a wait does not end it.
+            while thread.is_alive() and (left_s := deadline_s - time.monotonic()) > 0:
+                thread.join(min(left_s, JOIN_S))
         self.aborted = len(self.threads())
 
     def close_listener(self) -> None:
@@ -220,6 +235,8 @@ class TinyServer(TinyLife):
             "connections": len(self.echoes),
             "messages": sum(echo.messages for echo in self.echoes),
             "protocol_errors": sum(echo.protocol_errors for echo in self.echoes),
+            "truncated": sum(echo.truncated for echo in self.echoes),
+            "timed_out": self.timed_out,
             "aborted": self.aborted,
             "refused": self.refused,
             "served_by_listener": 0,

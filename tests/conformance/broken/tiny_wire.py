@@ -58,6 +58,11 @@ class Echo:
         self.closing = False
         self.messages = 0
         self.protocol_errors = 0
+        self.truncated = 0
+
+    def is_partial(self) -> bool:
+        """Tell whether a message has begun that has not ended."""
+        return bool(self.held)
 
     def receive(self, data: bytes) -> bytes:
         """Return the replies to all requests that the data completes, and the ERROR to what is none."""
@@ -114,4 +119,9 @@ class Echo:
 
     def receive_eof(self) -> bytes:
         """Return what is said when the peer has shut down its sending side."""
+        self.truncated += self.is_partial()
+        return b""
+
+    def drain(self) -> bytes:
+        """Return what is said when the server stops."""
         return b""
