@@ -14,6 +14,15 @@ _COUNTER_AT = HEADER_BYTES - COUNTER_BYTES
 _START = (MAGIC << 16) | (VERSION << 8)
 
 
+MOST_QUOTED = 80
+
+
+def quoted(text: str) -> str:
+    """Return a server's words as a sentence may quote them: not too long, and with nothing in them but letters."""
+    cut = text if len(text) <= MOST_QUOTED else text[:MOST_QUOTED] + "..."
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
+
+
 class EchoCodec:
     """The codec of a run. Where all payloads are equal, `tail` and the heads of a connection make a request."""
 
@@ -89,7 +98,7 @@ class EchoWire:
         start, length = START.unpack_from(data, at)
         if start == _START | ERROR:
             reason = data[at + HEADER_BYTES : at + HEADER_BYTES + min(length, 80)]
-            return f"the server sent ERROR: {reason.decode('ascii', 'replace')}"
+            return f"the server sent ERROR: {quoted(reason.decode('ascii', 'replace'))}"
         if start not in (_START | REQUEST, _START | RESPONSE):
             return f"the server sent bytes that are no message: {data[at : at + HEADER_BYTES].hex()}"
         if length > self._most_bytes:

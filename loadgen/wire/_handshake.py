@@ -22,6 +22,7 @@ from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
 from loadgen.wire import HandshakeError
+from loadgen.wire._echo import quoted
 
 SUBPROTOCOL = "echobench.v1"
 MOST_ANSWER_BYTES = 8192
@@ -59,13 +60,13 @@ class Opening:
         status = _STATUS_LINE.match(answer)
         if status is None or status[1] != b"101":
             words = b" ".join(filter(None, status.groups())) if status is not None else answer.partition(b"\r\n")[0]
-            raise HandshakeError(f"the server answered {words.decode('latin-1')} to the WebSocket handshake")
+            raise HandshakeError(f"the server answered {quoted(words.decode('latin-1'))} to the WebSocket handshake")
         protocol = self._protocol()
         protocol.key = key
         protocol.receive_data(answer)
         if protocol.handshake_exc is not None:
             refused = protocol.handshake_exc
-            raise HandshakeError(f"the server's answer to the WebSocket handshake is wrong: {refused}")
+            raise HandshakeError(f"the server's answer to the WebSocket handshake is wrong: {quoted(str(refused))}")
         if protocol.subprotocol != SUBPROTOCOL:
             raise HandshakeError(f"the server does not know the subprotocol {SUBPROTOCOL}")
 

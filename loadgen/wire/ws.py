@@ -29,7 +29,7 @@ from websockets.frames import Close, CloseCode, Opcode
 
 from loadgen.payload import Payloads
 from loadgen.wire import COUNTER_BYTES, Reply
-from loadgen.wire._echo import MAX_FOREIGN_PAYLOAD_BYTES, EchoCodec, EchoWire
+from loadgen.wire._echo import MAX_FOREIGN_PAYLOAD_BYTES, EchoCodec, EchoWire, quoted
 from loadgen.wire._handshake import Opening, OpeningHandshake
 from servers.wire._message import HEADER_BYTES
 
@@ -244,4 +244,4 @@ class Wire(EchoWire):
         if close.code in _AS_AN_END_OF_FILE:
             self.closed = True
         else:
-            self.broken = f"the server closed the connection: {close}"
+            self.broken = f"the server closed the connection: {quoted(str(close))}"

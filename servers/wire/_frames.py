@@ -12,10 +12,15 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Generator
 
+from websockets.exceptions import ProtocolError
 from websockets.frames import Opcode, apply_mask  # type: ignore[attr-defined]  # in C where it is built
 
-_HEAD_BYTES = 2
-_EXTENDED_FROM = 126  # lengths that the head can't hold
+HEAD_BYTES = 2
+MOST_CONTROL_BYTES = 125
+CONTROL_BIT = 0x08
+_FINAL, _RESERVED, _MASKED = 0x80, 0x70, 0x80
+_EXTENDED_FROM = 126  # lengths that the head can't hold: 126 says that two bytes follow, 127 that eight do
+_KNOWN = frozenset(Opcode)
 
 
 Reader = Callable[[int], Generator[None, None, bytearray]]
@@ -32,6 +37,42 @@ def reader_of(buffer: bytearray) -> Reader:
         return taken
 
     return read_exact
+
+
+def is_masked_and_short(second: int) -> bool:
+    """Tell whether the second byte of a frame says that it is masked and has no extended length."""
+    return _MASKED <= second < _MASKED + _EXTENDED_FROM
+
+
+def judge_head(buffer: bytearray, begun: Opcode | None) -> Generator[None, None, None]:
+    """Look at the frame that begins in the buffer, of which two bytes are there, and leave it where it is.
+
+    The package finds the same faults when a frame is whole; what can't become right need not be waited for. `begun` is
+    what the message is that has begun in frames before. Raises ProtocolError.
+    """
+    first, second = buffer[:HEAD_BYTES]
+    opcode, length = first & 0x0F, second & ~_MASKED
+    if first & _RESERVED:
+        raise ProtocolError("a reserved bit is set")
+    if opcode not in _KNOWN:
+        raise ProtocolError(f"opcode {opcode} is reserved")
+    if not second & _MASKED:
+        raise ProtocolError("a client's frame must be masked")
+    if opcode & CONTROL_BIT:
+        if length > MOST_CONTROL_BYTES or not first & _FINAL:
+            raise ProtocolError("a control frame that is too long or in fragments")
+    elif (opcode == Opcode.CONT) is (begun is None):
+        raise ProtocolError("a continuation of nothing" if begun is None else "a message inside a message")
+    if length >= _EXTENDED_FROM:
+        yield from _judge_length(buffer, 2 if length == _EXTENDED_FROM else 8)
+
+
+def _judge_length(buffer: bytearray, size: int) -> Generator[None, None, None]:
+    while len(buffer) < HEAD_BYTES + size:
+        yield
+    length = int.from_bytes(buffer[HEAD_BYTES : HEAD_BYTES + size], "big")
+    if length >> 63 or length < (_EXTENDED_FROM if size == 2 else 1 << 16):
+        raise ProtocolError("a length that is written wrongly")
 
 
 class TextReader:
@@ -77,11 +118,9 @@ class TextReader:
         self._decoder.decode(b"", final=True)
 
     def _is_text(self) -> bool:
-        """Tell whether the frame whose head was read carries text; what comes out of turn is refused as that."""
+        """Tell whether the frame whose head was read carries text."""
         opcode = self._head[0] & 0x0F
-        if opcode == Opcode.CONT:
-            return self.message is Opcode.TEXT
-        return opcode == Opcode.TEXT and self.message is None
+        return opcode == Opcode.TEXT or (opcode == Opcode.CONT and self.message is Opcode.TEXT)
 
     def _check(self, size: int) -> Generator[None, None, None]:
         """Decode a payload of `size` bytes while it arrives, and leave it where it is."""

@@ -10,10 +10,11 @@ answer, but bytes arrive as they like) stay in the buffer for what follows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from http import HTTPStatus
 
-from websockets.exceptions import InvalidHeader
+from websockets.exceptions import InvalidHeader, TooManyHeaders
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -28,6 +29,9 @@ EXAMPLE_OPENING = (
 # Of request line and headers together; RFC 6455 names no limit, 8 KiB is what web servers use.
 MAX_HEAD_BYTES = 8192
 _HEAD_END = b"\r\n\r\n"
+_TARGET_PATH = re.compile(r"http://[^/?]*", re.IGNORECASE)
+_TARGET = re.compile(r"(?:http://[^/?#\s]+)?/[!-~]*", re.IGNORECASE)
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::\d*)?")
 _VERSION = "13"
 
 
@@ -51,10 +55,13 @@ def answer_opening(buffer: bytearray) -> Generator[None, None, tuple[Response, S
     if fed > MAX_HEAD_BYTES:
         return _too_long(server), None
     if not requests:
-        return server.reject(HTTPStatus.BAD_REQUEST, f"This is no HTTP request: {server.handshake_exc}.\n"), None
+        return _not_understood(server), None
     request = requests[0]
     assert isinstance(request, Request)
-    return _answer(server, request), server.subprotocol
+    response = _answer(server, request)
+    if request.method == "HEAD":
+        response.body = b""
+    return response, server.subprotocol
 
 
 def _select(_server: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -63,8 +70,12 @@ def _select(_server: ServerProtocol, offered: Sequence[Subprotocol]) -> Subproto
 
 
 def _answer(server: ServerProtocol, request: Request) -> Response:
-    is_plain = request.method == "GET" and "Upgrade" not in request.headers
-    if is_plain and request.path.partition("?")[0] == "/healthz":
+    reason = _fault(request)
+    if reason is not None:
+        return server.reject(HTTPStatus.BAD_REQUEST, f"{reason}.\n")
+    upgrades = ",".join(request.headers.get_all("Upgrade")).lower()
+    is_plain = request.method in ("GET", "HEAD") and "websocket" not in upgrades
+    if is_plain and _TARGET_PATH.sub("", request.path).partition("?")[0] == "/healthz":
         return server.reject(HTTPStatus.OK, "ok\n")
     response = server.accept(request)
     error = server.handshake_exc
@@ -73,6 +84,27 @@ def _answer(server: ServerProtocol, request: Request) -> Response:
         response.headers["Upgrade"] = "websocket"
         response.headers["Sec-WebSocket-Version"] = _VERSION
     return response
+
+
+def _fault(request: Request) -> str | None:
+    """Return what is wrong with a request by the rules of HTTP that the package leaves to its caller, None if nothing.
+
+    RFC 9112, 3.2: one Host in HTTP/1.1; the target is a path or a whole URL.
+    """
+    if not _TARGET.fullmatch(request.path):
+        return "The request's target is neither a path nor a URL"
+    hosts = request.headers.get_all("Host")
+    if len(hosts) > 1 or (not hosts and request.protocol == "HTTP/1.1"):
+        return "HTTP/1.1 wants one Host header"
+    return None if all(map(_HOST.fullmatch, hosts)) else "The Host header holds no host"
+
+
+def _not_understood(server: ServerProtocol) -> Response:
+    error = server.handshake_exc
+    if isinstance(error, TooManyHeaders):
+        return server.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers.\n")
+    cause = error.__cause__ if error is not None else None
+    return server.reject(HTTPStatus.BAD_REQUEST, f"This request is not understood: {cause or error}.\n")
 
 
 def _too_long(server: ServerProtocol) -> Response:

@@ -6,12 +6,13 @@ Any other gets its text and binary messages back as they came.
 
 What is the `websockets` package's: the handshake, the format of frames, masks, which close codes are legal. What is
 ours, because its protocol object answers a close before the messages that came with it are answered, and leaves these
-to the caller anyway: the order of replies, fragments, text that is no UTF-8, and sending nothing after a close.
+to the caller anyway: the order of replies, fragments, refusing what can't become right before it is whole (a frame's
+head, text), and sending nothing after a close.
 
 One generator a connection reads from a buffer that `receive` fills, and appends to a list that `receive` empties. So
 the code says in a straight line what comes after what, and a frame that arrives byte by byte costs a step a byte.
-Memory is bounded by the longest message, twice: once as it arrived, once as its reply. A fragmented message is kept as
-its bytes, so that a million empty fragments take nothing.
+Memory is bounded by the longest message, three times for a moment: as it arrived, without its mask, as its reply. A
+fragmented message is kept as its bytes, so that a million empty fragments take nothing.
 
 A connection that is refused is told why: by an HTTP status before it is open, by a close frame with a code after that.
 Then nothing more is read.
@@ -40,7 +41,15 @@ from servers.contract import (
     StreamFactory,
     Tally,
 )
-from servers.wire._frames import TextReader, reader_of
+from servers.wire._frames import (
+    CONTROL_BIT,
+    HEAD_BYTES,
+    MOST_CONTROL_BYTES,
+    TextReader,
+    is_masked_and_short,
+    judge_head,
+    reader_of,
+)
 from servers.wire._message import HEADER_BYTES, KIND_OFFSET, REQUEST_START, RESPONSE, START, judge
 from servers.wire._opening import EXAMPLE_OPENING, SUBPROTOCOL, answer_opening
 
@@ -50,7 +59,9 @@ if TYPE_CHECKING:
 SUMMARY = "WebSocket: one message a binary message, or a plain echo without the subprotocol"
 KIND = Kind.STREAM
 
-_MOST_CONTROL_BYTES = 125
+# A chunk of the smallest frames keeps a loop busy for some 10 ms; at 64 KiB it would be a tenth of a second.
+MOST_RECV_BYTES = 8192
+_WHOLE_BINARY = 0x82
 _BINARY, _TEXT, _CONT, _PING, _CLOSE = Opcode.BINARY, Opcode.TEXT, Opcode.CONT, Opcode.PING, Opcode.CLOSE
 
 
@@ -74,26 +85,20 @@ class _Refusal(Exception):  # noqa: N818  # it is no error of ours, and says so
 
 
 class WsProtocol:
-    """One connection; see `servers.contract.StreamProtocol`."""
+    """One connection; see `servers.contract.StreamProtocol`.
 
-    __slots__ = (
-        "_buffer", "_is_wire", "_max_payload", "_message", "_opcode", "_parser", "_replies", "_tally", "_text",
-        "_turns", "begun", "phase",
-    )  # fmt: skip
+    The conversation does not know this object, which holds its generator: so a connection that is lost leaves no circle
+    behind, and what had come of a message is given back at once.
+    """
+
+    __slots__ = ("_conversation", "_parser", "_tally", "begun", "phase")
 
     def __init__(self, tally: Tally, max_payload: int = 1 << 20) -> None:
         self.phase = OPEN
         self.begun = False
         self._tally = tally
-        self._max_payload = max_payload
-        self._buffer = bytearray()
-        self._replies: list[bytes] = []
-        self._turns = 0  # how often nothing was begun: after the handshake, after each message
-        self._is_wire: bool | None = None  # whether the wire protocol is spoken; None before the handshake is done
-        self._text: TextReader | None = None
-        self._opcode: Opcode | None = None  # of the fragmented message that has begun
-        self._message = bytearray()  # what has come of it
-        self._parser = self._run()
+        self._conversation = _Conversation(tally, max_payload)
+        self._parser = self._conversation.run()
         next(self._parser)
 
     def receive(self, data: Octets) -> Octets:
@@ -110,14 +115,15 @@ class WsProtocol:
         """End the connection; what is unfinished is dropped and counted."""
         if self.phase is PARTIAL:
             self._tally[TRUNCATED] += 1
-        self._parser.close()  # it holds this object, which holds it
-        self._end()
+        self._parser.close()
+        self.phase = CLOSING
+        self._conversation.end()
         return b""
 
     def drain(self) -> Octets:
         """End the connection because the server stops, and say so where the handshake is done."""
         farewell = b""
-        if self.phase is not CLOSING and self._is_wire is not None:
+        if self.phase is not CLOSING and self._conversation.is_open:
             farewell = _close_frame(CloseCode.GOING_AWAY, "the server stops")
         self.receive_eof()
         return farewell
@@ -125,26 +131,68 @@ class WsProtocol:
     def _take(self, data: Octets) -> list[bytes]:
         if self.phase is CLOSING or not data:
             return []
-        turns, was_open = self._turns, self.phase is OPEN
-        self._buffer += data
+        conversation, was_open = self._conversation, self.phase is OPEN
+        turns = conversation.turns
+        conversation.buffer += data
         next(self._parser, None)
-        self.begun = was_open or self._turns != turns
-        replies, self._replies = self._replies, []
+        self.phase = conversation.phase
+        self.begun = was_open or conversation.turns != turns
+        replies, conversation.replies = conversation.replies, []
         return replies
 
-    def _run(self) -> Generator[None, None, None]:
-        """Read the connection from its first byte to its last."""
-        while not self._buffer:
+
+class _Conversation:
+    """What has been said on a connection, and what is to be said next."""
+
+    __slots__ = (
+        "_is_wire",
+        "_max_payload",
+        "_message",
+        "_opcode",
+        "_tally",
+        "_text",
+        "buffer",
+        "phase",
+        "replies",
+        "turns",
+    )
+
+    def __init__(self, tally: Tally, max_payload: int) -> None:
+        self.buffer = bytearray()  # what has arrived and is not taken yet
+        self.replies: list[bytes] = []
+        self.phase = OPEN
+        self.turns = 0  # how often nothing was begun: after the handshake, after each message
+        self._tally = tally
+        self._max_payload = max_payload
+        self._is_wire: bool | None = None  # whether the wire protocol is spoken; None before the handshake is done
+        self._text: TextReader | None = None
+        self._opcode: Opcode | None = None  # of the fragmented message that has begun
+        self._message = bytearray()  # what has come of it
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handshake is done."""
+        return self._is_wire is not None
+
+    def end(self) -> None:
+        """Say and take nothing more."""
+        self.phase = CLOSING
+        self.buffer = bytearray()
+        self._message = bytearray()
+
+    def run(self) -> Generator[None, None, None]:
+        """Read the connection from its first byte to its last; take a step whenever bytes have come."""
+        while not self.buffer:
             yield
         self.phase = PARTIAL
-        response, subprotocol = yield from answer_opening(self._buffer)
-        self._replies.append(response.serialize())
+        response, subprotocol = yield from answer_opening(self.buffer)
+        self.replies.append(response.serialize())
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             self._tally[PROTOCOL_ERRORS] += response.status_code != HTTPStatus.OK
-            self._end()
+            self.end()
             return
         self._is_wire = subprotocol == SUBPROTOCOL
-        self._text = None if self._is_wire else TextReader(self._buffer)
+        self._text = None if self._is_wire else TextReader(self.buffer)
         try:
             yield from self._read_frames()
         except _Refusal as refusal:
@@ -162,22 +210,25 @@ class WsProtocol:
 
     def _read_frames(self) -> Generator[None, None, None]:
         """Answer frame by frame up to the close."""
-        buffer, text, longest_bytes = self._buffer, self._text, self._longest_bytes
+        buffer, text, longest_bytes = self.buffer, self._text, self._longest_bytes
         read = reader_of(buffer) if text is None else text.read_exact
         while self.phase is not CLOSING:
-            self._turns += self._opcode is None
-            while not buffer:
-                self.phase = OPEN if self._opcode is None else PARTIAL
+            self.turns += self._opcode is None
+            while len(buffer) < HEAD_BYTES:
+                self.phase = PARTIAL if buffer or self._opcode is not None else OPEN
                 yield
             self.phase = PARTIAL
-            # The package applies the limit to every frame, and a ping may come when a message is nearly full.
-            room_bytes = longest_bytes - len(self._message)
-            most_bytes = room_bytes if room_bytes > _MOST_CONTROL_BYTES else _MOST_CONTROL_BYTES
+            if buffer[0] != _WHOLE_BINARY or not is_masked_and_short(buffer[1]) or self._opcode is not None:
+                yield from judge_head(buffer, self._opcode)
+                if self._is_wire and buffer[0] & 0x0F == _TEXT:
+                    raise _Refusal(CloseCode.UNSUPPORTED_DATA, f"{SUBPROTOCOL} has no text")
+            most_bytes = MOST_CONTROL_BYTES if buffer[0] & CONTROL_BIT else longest_bytes - len(self._message)
             frame = yield from Frame.parse(read, mask=True, max_size=most_bytes)
             if frame.opcode is _BINARY or frame.opcode is _TEXT or frame.opcode is _CONT:
                 self._on_data(frame)
             else:
                 self._on_control(frame)
+            del frame  # it would be held until the next has come
 
     def _on_control(self, frame: Frame) -> None:
         """Answer a ping with a pong, and a close with a close."""
@@ -186,16 +237,10 @@ class WsProtocol:
         elif frame.opcode is _CLOSE:
             Close.parse(frame.data)  # raises where the code or the reason is none
             self._reply(Opcode.CLOSE, frame.data)
-            self._end()
+            self.end()
 
     def _on_data(self, frame: Frame) -> None:
         """Take a frame of a message: the whole of it, or a fragment."""
-        if (frame.opcode is _CONT) is (self._opcode is None):
-            raise ProtocolError("a continuation of nothing" if frame.opcode is _CONT else "a message inside a message")
-        if self._is_wire and frame.opcode is _TEXT:
-            raise _Refusal(CloseCode.UNSUPPORTED_DATA, f"{SUBPROTOCOL} has no text")
-        if len(self._message) + len(frame.data) > self._longest_bytes:
-            raise _Refusal(CloseCode.MESSAGE_TOO_BIG, f"longer than {self._longest_bytes} bytes")
         if frame.fin and self._opcode is None:
             self._on_message(frame.opcode, frame.data)
             return
@@ -232,17 +277,12 @@ class WsProtocol:
         return response
 
     def _reply(self, opcode: Opcode, data: Octets) -> None:
-        self._replies.append(Frame(opcode, data).serialize(mask=False))
+        self.replies.append(Frame(opcode, data).serialize(mask=False))
 
     def _refuse(self, code: CloseCode, reason: str) -> None:
         self._tally[PROTOCOL_ERRORS] += 1
-        self._replies.append(_close_frame(code, reason))
-        self._end()
-
-    def _end(self) -> None:
-        self.phase = CLOSING
-        self._buffer = bytearray()
-        self._message = bytearray()
+        self.replies.append(_close_frame(code, reason))
+        self.end()
 
 
 def _close_frame(code: CloseCode, reason: str) -> bytes:

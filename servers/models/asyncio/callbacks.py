@@ -18,8 +18,6 @@ from servers.contract import CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, Octets
 if TYPE_CHECKING:
     from servers.models.asyncio.server import Server
 
-_CHUNKS_A_TURN = 8  # of one connection while the server drains: a peer that floods must not hold up the others
-
 
 class CallbackConnection(asyncio.BaseProtocol):
     """One connection: the transport's callbacks, answered by the wire's protocol."""
@@ -93,20 +91,18 @@ class CallbackConnection(asyncio.BaseProtocol):
         self._transport.abort()
 
     def _read_rest(self) -> None:
-        """Read a bounded part of what has arrived; go on in the next turn of the loop, until there is no more."""
-        descriptor = self._transport.get_extra_info("socket").fileno()
-        for _ in range(_CHUNKS_A_TURN):
-            if self._unwritten or self._ending or self._transport.is_closing():
-                return
-            try:
-                size = os.readv(descriptor, [self._buffer])
-            except BlockingIOError:
-                self._end(bytes(self._protocol.drain()))
-            except OSError:  # nothing is left to answer
-                self._server.service.tally[RESET] += 1
-                self.cut_off()
-            else:
-                self.answer(self._buffer[:size]) if size else self._end(bytes(self._protocol.receive_eof()))
+        """Answer a chunk of what has arrived; go on in the loop's next turn, until there is no more."""
+        if self._unwritten or self._ending or self._transport.is_closing():
+            return
+        try:
+            size = os.readv(self._transport.get_extra_info("socket").fileno(), [self._buffer])
+        except BlockingIOError:
+            self._end(bytes(self._protocol.drain()))
+        except OSError:  # nothing is left to answer
+            self._server.service.tally[RESET] += 1
+            self.cut_off()
+        else:
+            self.answer(self._buffer[:size]) if size else self._end(bytes(self._protocol.receive_eof()))
         asyncio.get_running_loop().call_soon(self._read_rest)
 
     def _mind_phase(self, begun: bool) -> None:

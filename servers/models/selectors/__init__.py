@@ -135,7 +135,8 @@ class Loop:
         self.unread = set(self._connections)
         while self._connections and (left_s := self.service.stop.remaining_s()):
             for connection in list(self.unread):
-                connection.read_rest()
+                if self.service.stop.remaining_s():
+                    connection.read_rest()
             if not self._connections:
                 return
             due_s = 0.0 if self.unread else self._wait_s()

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-_CHUNKS_A_TURN = 8  # of one connection while the server drains: a peer that floods must not hold up the others
 
 
 class Connection:
@@ -61,15 +60,14 @@ class Connection:
             self._mind_phase(self._protocol.begun)
 
     def read_rest(self) -> None:
-        """Answer what has arrived, a bounded part of it a turn, and end when there is no more.
+        """Answer a chunk of what has arrived, and end when there is no more.
 
         A connection whose replies are held up leaves the loop's `unread` until they have gone.
         """
         self._rest_only = True
-        for _ in range(_CHUNKS_A_TURN):
-            if self._ending or len(self._backlog) >= WRITE_HIGH_WATER_BYTES:
-                self._loop.unread.discard(self)
-                return
+        if self._ending or len(self._backlog) >= WRITE_HIGH_WATER_BYTES:
+            self._loop.unread.discard(self)
+        else:
             self._on_readable(_READ)
 
     def close(self) -> None:
