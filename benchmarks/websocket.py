@@ -3,7 +3,7 @@
     python -m benchmarks websocket [--rounds 7] [--seconds 1.5]
 
 64 connections, 64 bytes, closed load; of the models a fresh server for every figure. Over both transports the client is
-the C client, and the 80 bytes of a message are the same: over WebSocket they are in a masked frame of 8 bytes more, the
+the C client, and the 80 bytes of a message are the same: over WebSocket they are in a masked frame of 6 bytes more, the
 reply in one of 2 bytes more. Its client begins when all handshakes are done. The one of TCP has no warm-up, so `fork`
 is measured three times as long as the others, as in `models`.
 

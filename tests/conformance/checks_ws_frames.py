@@ -18,7 +18,6 @@ from .ws_bytes import (
     close_frame,
     frame,
     judge_close,
-    long_length,
     refused,
     reply,
 )
@@ -60,16 +59,6 @@ def check_long_frames_that_arrive_in_chops_are_echoed(server: Server) -> None:
             sent = frame(opcode, b"*" * 65_536)
             peer.send_apart([sent[at : at + CHOP_BYTES] for at in range(0, len(sent), CHOP_BYTES)], rule)
             peer.expect(reply(opcode, b"*" * 65_536), rule)
-
-
-def check_a_length_in_a_longer_form_than_needed_is_understood_or_refused(server: Server) -> None:
-    """The RFC demands the shortest form and does not say what to do about others; nothing may go wrong behind it."""
-    sent = b"\x82" + long_length(3) + b"\0\0\0\0" + b"abc"
-    with server.connect(PLAIN_ECHO) as peer:
-        peer.send(sent + close_frame())
-        found = peer.read_to_end("after a length in a longer form than needed comes the end")
-        echoed = found.startswith(reply(BINARY, b"abc"))
-        judge_close(1000 if echoed else 1002, "a length in a longer form", found[5 if echoed else 0 :])
 
 
 def check_a_ping_is_answered_with_its_own_bytes(server: Server) -> None:

@@ -24,14 +24,29 @@ from .ws_bytes import (
     offer,
     reply,
 )
-from .ws_requests import BAD_REQUESTS, MOST_HEAD_BYTES, BadRequest, judge_answer, padded, plain_get
+from .ws_requests import (
+    BAD_REQUESTS,
+    MOST_HEAD_BYTES,
+    BadRequest,
+    judge_answer,
+    padded,
+    plain_get,
+    with_headers,
+    with_host,
+    without,
+)
 
 HEALTH = tuple(
-    BadRequest(name, sent, (200,))
+    BadRequest(name, sent, (200,), has_body=not sent.startswith(b"HEAD"))
     for name, sent in (
         ("/healthz", plain_get("/healthz")),
         ("/healthz over HTTP/1.0", plain_get("/healthz", "1.0")),
         ("/healthz over HTTP/1.0 without a Host", b"GET /healthz HTTP/1.0\r\n\r\n"),
+        ("/healthz with a query", plain_get("/healthz?by=probe")),
+        ("/healthz by its URL", plain_get("http://server.example.com/healthz")),
+        ("/healthz with an upgrade to h2c", without("Upgrade", ("Upgrade", "h2c")).replace(b"/", b"/healthz", 1)),
+        ("/healthz by HEAD", plain_get("/healthz", method="HEAD")),
+        ("/healthz by HEAD over HTTP/1.0", plain_get("/healthz", "1.0", "HEAD")),
         ("/healthz with Connection: close", b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
     )
 )
@@ -51,7 +66,12 @@ def check_an_opening_handshake_may_be_written_in_many_ways(server: Server) -> No
         "with headers in another order": hello(headers=tuple(reversed(HEADERS))),
         "with headers of browsers": hello(("Origin", "http://example.com"), ("User-Agent", "x"), ("Cookie", "a=b")),
         "with headers of 8 KiB": padded(MOST_HEAD_BYTES - 200),
-        "with many headers": hello(*((f"X-{number}", "x") for number in range(60))),
+        "with many headers": with_headers(128),
+        "with a URL": hello(path="http://server.example.com/"),
+        "with a URL in upper case": hello(path="HTTP://SERVER.EXAMPLE.COM:80/any?query"),
+        "with a port behind the host": with_host("server.example.com:9000"),
+        "with an address as the host": with_host("[::1]:9000"),
+        "with an empty host": with_host(""),
     }
     for name, sent in ways.items():
         rule = f"an opening handshake {name} is accepted"
@@ -153,7 +173,8 @@ def check_the_health_page_answers_and_is_no_error(server: Server) -> None:
                 found = peer.read_to_end(f"after {request.name} come an answer and the end")
                 judge_answer(request, found)
                 body = found.partition(b"\r\n\r\n")[2]
-                assert 0 < len(body) <= 100, f"{request.name} is answered with a short text, not {len(body)} bytes"
+                assert bool(body) is request.has_body, f"{request.name} is answered with {body!r}"
+                assert len(body) <= 100, f"{request.name} is answered with a short text, not {len(body)} bytes"
         stopped = own.stop().stopped()
     assert stopped["protocol_errors"] == 0, f"/healthz is no protocol error: {stopped}"
 

@@ -161,6 +161,10 @@ class Connection:
         """Return how many bytes that were sent have not reached the server's kernel yet."""
         return int(struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0])
 
+    def fileno(self) -> int:
+        """Return the socket's descriptor, to wait on several."""
+        return self._socket.fileno()
+
     def _server_queues(self) -> Queues | None:
         return queues(self._socket.family, self._server_address, self._address)
 

@@ -7,11 +7,6 @@ _FRAMES = (
     ("EchoesTextAsBinary", "text_and_binary_of_every_length_come_back", "a text message of 0 bytes"),
     ("NeedsAWholeFrameAtOnce", "frames_that_arrive_octet_by_octet_are_answered", "arrives octet by octet"),
     ("UnmasksEachPieceFromTheStart", "long_frames_that_arrive_in_chops_are_echoed", "arrives in chops"),
-    (
-        "TakesALongLengthForAShortOne",
-        "a_length_in_a_longer_form_than_needed_is_understood_or_refused",
-        "a length in a longer form",
-    ),
     ("AnswersNoPings", "a_ping_is_answered_with_its_own_bytes", "a ping with 0 bytes is answered"),
     ("AnswersPingsWithoutTheirBytes", "a_ping_is_answered_with_its_own_bytes", "a ping with 1 bytes is answered"),
     ("AnswersPingsLast", "pings_that_arrive_together_are_answered_each", "pings between messages"),
@@ -23,6 +18,29 @@ _FRAMES = (
     ("TakesLongControlFrames", "control_frames_over_125_bytes_are_refused", "with 126 bytes"),
     ("TakesFragmentsOfControlFrames", "control_frames_in_fragments_are_refused", "that is a fragment"),
     ("TakesFramesWithoutAMask", "frames_without_a_mask_are_refused", "without a mask"),
+)
+
+_HEADS = (
+    *(
+        (fault, "what_a_head_gives_away_is_refused_before_the_payload_comes", words)
+        for fault, words in (
+            ("JudgesFramesWhenTheyAreWhole", "5 bytes of opcode 2 with reserved bits 4 come .* no end"),
+            ("JudgesFramesBehindTheirMask", "5 bytes of opcode 2 with reserved bits 4 come .* no end"),
+            ("TakesLongControlFrames", "the head of a close frame of 300 bytes come .* no end"),
+            ("TakesFramesWithoutAMask", "5 bytes of opcode 2 without a mask come .* no end"),
+        )
+    ),
+    ("JudgesLengthsFirst", "a_bad_head_that_announces_too_much_is_refused_for_what_is_bad", "code 1002, not 1009"),
+    ("RefusesTextAtItsEnd", "text_over_the_subprotocol_is_refused_at_its_head", "a text of 5 bytes .* no end"),
+    ("TakesLengthsInAnyForm", "a_length_that_is_not_in_its_shortest_form_is_refused", "a length of 0 in 2 bytes"),
+    ("TakesLengthsWithTheirTopBit", "a_length_that_is_not_in_its_shortest_form_is_refused", "code 1002, not 1009"),
+    (
+        "WaitsForAllOfALongMessage",
+        "a_length_over_the_limit_is_refused_at_its_head",
+        "a frame of 1048577 bytes .* no end",
+    ),
+    ("LimitsFramesAndNotMessages", "a_length_over_the_limit_is_refused_at_its_head", "a fragment of 1048560 bytes"),
+    ("LimitsPingsToTheRoomOfAMessage", "a_ping_in_a_message_that_is_nearly_full_is_answered", "room for 124 bytes"),
 )
 
 _FRAGMENTS = (
@@ -87,6 +105,9 @@ _MESSAGES = (
 )
 
 _OPENING = (
+    ("TakesAHundredHeaders", "an_opening_handshake_may_be_written_in_many_ways", "with many headers is accepted"),
+    ("KnowsPathsOnly", "an_opening_handshake_may_be_written_in_many_ways", "with a URL is accepted"),
+    ("KnowsHostsByNameOnly", "an_opening_handshake_may_be_written_in_many_ways", "with an address as the host"),
     ("TellsHeadersByTheirCase", "an_opening_handshake_may_be_written_in_many_ways", "101, not 'HTTP/1.1 426"),
     ("KnowsOnlyOneConnectionOption", "an_opening_handshake_may_be_written_in_many_ways", "101, not 'HTTP/1.1 426"),
     ("ProvesNothing", "an_opening_handshake_may_be_written_in_many_ways", "proves that the key was read"),
@@ -106,6 +127,12 @@ _OPENING = (
             ("TakesAnyKey", "an empty key"),
             ("ReadsHeadersWithoutBound", "more than 8 KiB of headers"),
             ("TellsNoLength", "Content-Length tells"),
+            ("SendsABodyToAHead", "the method HEAD is answered with 405 and no body"),
+            ("NeedsNoHost", "no Host come .* no end"),
+            ("TakesTheFirstOfTwoHosts", "two Hosts come .* no end"),
+            ("TakesAnythingForAHost", "the Host two words come .* no end"),
+            ("TakesAnythingForAPath", "an opening handshake of the target foo come .* no end"),
+            ("TakesAnyNumberOfHeaders", "129 headers come .* no end"),
         )
     ),
     ("AnswersWhatIsBehindABadHandshake", "what_comes_behind_a_bad_handshake_is_ignored", "Content-Length tells its"),
@@ -114,6 +141,18 @@ _OPENING = (
     ("LeaksAClientThatItRefuses", "bad_handshakes_are_counted_and_leave_nothing", "leave no process"),
     ("HasNoHealthPage", "the_health_page_answers_and_is_no_error", "/healthz is answered with 200"),
     ("HasNoHealthPageForHttp10", "the_health_page_answers_and_is_no_error", "/healthz over HTTP/1.0 is answered with"),
+    ("TakesAUrlForAPath", "the_health_page_answers_and_is_no_error", "/healthz by its URL is answered with 200"),
+    ("HasNoHealthPageForHead", "the_health_page_answers_and_is_no_error", "/healthz by HEAD is answered with 200"),
+    (
+        "SendsABodyToAHead",
+        "the_health_page_answers_and_is_no_error",
+        "/healthz by HEAD is answered with 200 and no body",
+    ),
+    (
+        "HasNoHealthPageForOtherUpgrades",
+        "the_health_page_answers_and_is_no_error",
+        "an upgrade to h2c is answered with",
+    ),
     ("CountsTheHealthPage", "the_health_page_answers_and_is_no_error", "is no protocol error"),
     ("AnswersHalfAHandshake", "a_handshake_that_is_cut_off_ends_without_an_answer", "gets no answer"),
     ("CountsNoHalfHandshakes", "a_handshake_that_is_cut_off_ends_without_an_answer", "'truncated': 0"),
@@ -130,10 +169,13 @@ _LIFE = (
     ("SaysNothingAtTheDrain", "idle_connections_end_in_order", "ends in order at the drain"),
     ("Says1000AtTheDrain", "requests_that_were_received_are_answered", "then the connection ends in order"),
     ("SaysGoodbyeBehindAClose", "a_client_that_has_closed_gets_no_second_close_frame_at_the_drain", "unexpected bytes"),
+    ("KeepsItsLastMessage", "a_long_message_takes_no_memory_once_it_was_answered", "MiB more are held"),
+    ("KeepsHalfOfAMessage", "a_reset_inside_a_long_message_leaves_nothing", "MiB more are held"),
+    ("WaitsUntilFloodsEnd", "a_flood_of_the_smallest_frames_does_not_keep_a_server_from_ending", "it still runs"),
     ("ForgetsTheReplyToAClose", "the_websockets_client_gets_everything_back", "a close of the websockets client"),
     ("AnswersEachFragment", "the_websockets_client_gets_everything_back", "in fragments comes back whole"),
     ("SelectsNoSubprotocol", "the_websockets_client_speaks_the_subprotocol", "echobench.v1 is selected"),
     ("SaysNothingAtTheDrain", "the_websockets_client_is_told_of_the_drain", "told 1001 at the drain, not None"),
 )
 
-OF_WEBSOCKET = (*_FRAMES, *_FRAGMENTS, *_TEXT, *_CLOSING, *_MESSAGES, *_OPENING, *_LIFE)
+OF_WEBSOCKET = (*_FRAMES, *_HEADS, *_FRAGMENTS, *_TEXT, *_CLOSING, *_MESSAGES, *_OPENING, *_LIFE)

@@ -131,6 +131,19 @@ class Peer(Connection):
         while data and self._wait(select.POLLOUT, 0)[1]:
             data = data[self._send_some(memoryview(data), "the server takes what it is sent") :]
 
+    def trade(self, data: memoryview, *, reads: bool) -> memoryview | None:
+        """Send what is taken at once, drop what has come; return what is left to send, None where all is over."""
+        self._socket.setblocking(False)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                data = data[self._socket.send(data[:CHUNK_BYTES]) :]
+            with contextlib.suppress(BlockingIOError):
+                if reads and not self._socket.recv(CHUNK_BYTES):
+                    return None
+        except OSError:
+            return None
+        return data
+
     def has_ended_while_dribbling(self) -> bool:
         """Send one more byte and tell whether something has come from the server, such as the end."""
         self._socket.setblocking(False)

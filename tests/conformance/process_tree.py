@@ -80,6 +80,11 @@ def memory_bytes(pid: int) -> tuple[int, int]:
     return sum(info.pss for info in found), sum(info.vms for info in found)
 
 
+def own_memory_bytes(pid: int) -> int:
+    """Return what the tree holds of memory that is no part of a file; pages that processes share count once."""
+    return sum(_each(pid, lambda member: _rollup_bytes(member.pid)))
+
+
 def cpu_s(pid: int) -> float:
     """Return the CPU time of the tree so far, of the children that were reaped too; never more than the truth."""
     own = sum(times.user + times.system for times in _each(pid, psutil.Process.cpu_times))
@@ -90,6 +95,15 @@ def cpu_s(pid: int) -> float:
 def voluntary_switches(pid: int) -> int:
     """Return the voluntary context switches of the tree's main threads: less than or equal to the truth."""
     return sum(switches.voluntary for switches in _each(pid, psutil.Process.num_ctx_switches))
+
+
+def _rollup_bytes(process: int) -> int:
+    try:
+        said = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8")
+    except OSError:
+        return 0  # it has ended meanwhile
+    lines = (line.split() for line in said.splitlines())
+    return sum(int(words[1]) * 1_024 for words in lines if words[0] in {"Pss_Anon:", "Pss_Shmem:"})
 
 
 def _state(process: int, thread: int) -> str:

@@ -12,12 +12,13 @@ MOST_HEAD_BYTES = 8_192
 
 @dataclass(frozen=True)
 class BadRequest:
-    """A request, the status codes that may answer it, and headers that the answer has to have."""
+    """A request, the status codes that may answer it, headers that the answer has to have, whether it has a body."""
 
     name: str
     sent: bytes
     statuses: tuple[int, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
+    has_body: bool = True
 
 
 def without(name: str, *more: tuple[str, str]) -> bytes:
@@ -30,9 +31,19 @@ def with_key(key: str) -> bytes:
     return without("Sec-WebSocket-Key", ("Sec-WebSocket-Key", key))
 
 
-def plain_get(path: str = "/", version: str = "1.1") -> bytes:
+def with_host(host: str) -> bytes:
+    """Return an opening handshake with another host."""
+    return without("Host", ("Host", host))
+
+
+def plain_get(path: str = "/", version: str = "1.1", method: str = "GET") -> bytes:
     """Return a request that asks for no upgrade."""
-    return f"GET {path} HTTP/{version}\r\nHost: server.example.com\r\n\r\n".encode()
+    return f"{method} {path} HTTP/{version}\r\nHost: server.example.com\r\n\r\n".encode()
+
+
+def with_headers(count: int) -> bytes:
+    """Return an opening handshake with so many headers, all of them short."""
+    return hello(*((f"X-{number}", "x") for number in range(count - len(HEADERS))))
 
 
 def padded(size: int) -> bytes:
@@ -54,6 +65,26 @@ PLAIN_REQUESTS = (
 BAD_METHODS = tuple(
     BadRequest(f"the method {method}", hello().replace(b"GET", method.encode(), 1), (405,), {"allow": "GET"})
     for method in ("POST", "PUT", "OPTIONS", "DELETE")
+)
+HEADS = (
+    BadRequest("the method HEAD", hello().replace(b"GET", b"HEAD", 1), (405,), {"allow": "GET"}, has_body=False),
+    BadRequest("a plain HEAD", plain_get(method="HEAD"), (405, 426), has_body=False),
+    BadRequest("a HEAD of no path", plain_get("foo", method="HEAD"), (400,), has_body=False),
+)
+BAD_HOSTS = (
+    BadRequest("no Host", without("Host"), (400,)),
+    BadRequest("a plain GET without a Host", b"GET / HTTP/1.1\r\n\r\n", (400,)),
+    BadRequest("/healthz without a Host", b"GET /healthz HTTP/1.1\r\n\r\n", (400,)),
+    BadRequest("two Hosts", hello(("Host", "server.example.com")), (400,)),
+    *(
+        BadRequest(f"the Host {host}", with_host(host), (400,))
+        for host in ("two words", "a/path", "http://server.example.com", "user@server", "server:port", "[::1", "a,b c")
+    ),
+)
+BAD_TARGETS = tuple(
+    BadRequest(f"{what} of the target {target}", sent, (400,))
+    for target in ("foo", "*", "server.example.com:80", "?query")
+    for what, sent in (("an opening handshake", hello(path=target)), ("a plain GET", plain_get(target)))
 )
 BAD_VERSIONS = (
     BadRequest("HTTP/1.0", hello().replace(b"HTTP/1.1", b"HTTP/1.0", 1), (505,)),
@@ -89,10 +120,15 @@ TOO_LARGE = (
     BadRequest("more than 8 KiB of headers", padded(MOST_HEAD_BYTES + 1), (431,)),
     BadRequest("a header of 20,000 bytes", hello(("X-Long", "x" * 20_000)), (431,)),
     BadRequest("headers without an end", b"GET / HTTP/1.1\r\n" + b"X-Padding: abcdefgh\r\n" * 1_000, (431,)),
+    BadRequest("129 headers", with_headers(129), (431,)),
+    BadRequest("600 headers", with_headers(600), (431,)),
     BadRequest("a line of 10,000 bytes", b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", (414,)),
     BadRequest("a line without an end", b"GET /" + b"x" * 10_000, (414,)),
 )
-BAD_REQUESTS = (*PLAIN_REQUESTS, *BAD_METHODS, *BAD_VERSIONS, *BAD_KEYS, *NO_HTTP, *TOO_LARGE)
+BAD_REQUESTS = (
+    *(*PLAIN_REQUESTS, *BAD_METHODS, *BAD_HOSTS, *BAD_TARGETS, *HEADS),
+    *(*BAD_VERSIONS, *BAD_KEYS, *NO_HTTP, *TOO_LARGE),
+)
 
 
 def judge_answer(request: BadRequest, found: bytes) -> None:
@@ -105,7 +141,10 @@ def judge_answer(request: BadRequest, found: bytes) -> None:
     assert version.startswith("HTTP/1."), f"{rule}, in HTTP: {line!r}"
     assert status[:3] in {str(code) for code in request.statuses}, f"{rule}, not {status!r}"
     assert headers.get("connection", "").lower() == "close", f"{rule} and Connection: close, not {headers}"
-    length = headers.get("content-length")
-    assert length == str(len(body)), f"{rule}, Content-Length tells its {len(body)} bytes, not {length}"
+    if request.has_body:
+        length = headers.get("content-length")
+        assert length == str(len(body)), f"{rule}, Content-Length tells its {len(body)} bytes, not {length}"
+    else:
+        assert not body, f"{rule} and no body, not {body[:64]!r}"
     for name, value in request.headers.items():
         assert headers.get(name) == value, f"{rule} and {name}: {value}, not {headers}"

@@ -132,7 +132,7 @@ class CountsConnectionsThatAreThere(TinyServer):
 
 class CountsEndedConnectionsAsAborted(TinyServer):
     def stopped(self) -> dict[str, Any]:
-        return super().stopped() | {"aborted": sum(bool(echo.held) for echo in self.echoes)}
+        return super().stopped() | {"aborted": sum(echo.closing for echo in self.echoes)}
 
 
 class LeaksADescriptor(TinyServer):

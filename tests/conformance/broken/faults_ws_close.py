@@ -199,6 +199,28 @@ class SaysGoodbyeBehindAClose(WsEcho):
         return super().answer_close(payload) + self.close((1001).to_bytes(2, "big"))
 
 
+class KeepsItsLastMessage(WsEcho):
+    def answer_message(self, opcode: int, message: bytes) -> bytes:
+        self.last = super().answer_message(opcode, message)
+        return self.last
+
+
+class KeepsHalfOfAMessage(WsEcho):
+    def forget(self) -> None:
+        pass
+
+
+class WaitsUntilFloodsEnd(TinyWsServer):
+    def drain_timeout_s(self) -> float:
+        return 3_600
+
+    def left_bytes(self, connection: socket.socket) -> int:
+        return 1 << 62
+
+    def end_connection(self, connection: socket.socket, echo: Echo) -> None:
+        pass
+
+
 class KeepsRefusedClients(TinyWsServer):
     def finish(self, connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_WR)

@@ -65,6 +65,57 @@ class UpgradesHttp10(Opening):
         super().judge(method, path, "1.1", headers)
 
 
+class NeedsNoHost(Opening):
+    def judge_hosts(self, version: str, hosts: list[str]) -> None:
+        super().judge_hosts("1.0", hosts)
+
+
+class TakesTheFirstOfTwoHosts(Opening):
+    def judge_hosts(self, version: str, hosts: list[str]) -> None:
+        super().judge_hosts(version, hosts[:1])
+
+
+class TakesAnythingForAHost(Opening):
+    def judge_hosts(self, version: str, hosts: list[str]) -> None:
+        super().judge_hosts(version, ["host" for _ in hosts])
+
+
+class KnowsHostsByNameOnly(Opening):
+    def judge_hosts(self, version: str, hosts: list[str]) -> None:
+        super().judge_hosts(version, [host.replace("[", "/") for host in hosts])
+
+
+class TakesAnythingForAPath(Opening):
+    def path_of(self, target: str) -> str:
+        return super().path_of(f"/{target}" if "/" not in target else target)
+
+
+class KnowsPathsOnly(Opening):
+    def path_of(self, target: str) -> str:
+        if not target.startswith("/"):
+            raise Refused(400)
+        return super().path_of(target)
+
+
+class TakesAUrlForAPath(Opening):
+    def path_of(self, target: str) -> str:
+        super().path_of(target)
+        return target.partition("?")[0]
+
+
+class SendsABodyToAHead(Opening):
+    def has_body(self) -> bool:
+        return True
+
+
+class TakesAHundredHeaders(Opening):
+    most_headers = 100
+
+
+class TakesAnyNumberOfHeaders(Opening):
+    most_headers = 1 << 62
+
+
 class ReadsHeadersWithoutBound(Opening):
     def judge_size(self, held: bytes) -> None:
         pass
@@ -78,6 +129,16 @@ class HasNoHealthPage(Opening):
 class HasNoHealthPageForHttp10(Opening):
     def judge(self, method: str, path: str, version: str, headers: dict[str, list[str]]) -> None:
         super().judge(method, path if version == "1.1" else "/", version, headers)
+
+
+class HasNoHealthPageForHead(Opening):
+    def judge(self, method: str, path: str, version: str, headers: dict[str, list[str]]) -> None:
+        super().judge(method, path if method == "GET" else "/", version, headers)
+
+
+class HasNoHealthPageForOtherUpgrades(Opening):
+    def judge(self, method: str, path: str, version: str, headers: dict[str, list[str]]) -> None:
+        super().judge(method, "/" if "upgrade" in headers else path, version, headers)
 
 
 class TellsNoLength(Opening):

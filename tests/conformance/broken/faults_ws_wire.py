@@ -10,6 +10,7 @@ from tiny_ws_wire import (
     PONG,
     TEXT,
     TOO_BIG,
+    UNSUPPORTED,
     Closed,
     Frame,
     WsEcho,
@@ -41,14 +42,6 @@ class NeedsAWholeFrameAtOnce(WsEcho):
 class UnmasksEachPieceFromTheStart(WsEcho):
     def unmasked(self, piece: bytes, mask: bytes, offset: int) -> bytes:
         return super().unmasked(piece, mask, 0)
-
-
-class TakesALongLengthForAShortOne(WsEcho):
-    def next_frame(self) -> Frame | None:
-        if len(self.held) > 10 and self.held[1] & 0x7F == 127:
-            self.held[2:8] = b""
-            self.held[1] = 0x80
-        return super().next_frame()
 
 
 class AnswersNoPings(WsEcho):
@@ -120,6 +113,61 @@ class TakesFramesWithoutAMask(WsEcho):
 
     def unmasked(self, piece: bytes, mask: bytes, offset: int) -> bytes:
         return super().unmasked(piece, mask or bytes(4), offset)
+
+
+# Heads
+
+
+class JudgesFramesWhenTheyAreWhole(WsEcho):
+    def judge_frame(self, frame: Frame) -> None:
+        if self.frame is not None:
+            super().judge_frame(frame)
+
+    def take_payload(self) -> bytes | None:
+        if self.frame is not None and len(self.arrived) + len(self.held) >= self.frame.length:
+            self.judge_frame(self.frame)
+        return super().take_payload()
+
+
+class JudgesFramesBehindTheirMask(WsEcho):
+    def judge_frame(self, frame: Frame) -> None:
+        if frame.mask or not frame.is_masked:
+            super().judge_frame(frame)
+
+
+class JudgesLengthsFirst(WsEcho):
+    def judge_frame(self, frame: Frame) -> None:
+        if frame.length < 126 or frame.mask:
+            super().judge_frame(frame)
+
+
+class RefusesTextAtItsEnd(WsEcho):
+    def judge_order(self, frame: Frame) -> None:
+        wire, self.wire = self.wire, None
+        try:
+            super().judge_order(frame)
+        finally:
+            self.wire = wire
+
+    def answer_request(self, message: bytes) -> bytes:
+        if self.opcode == TEXT:
+            raise Closed(UNSUPPORTED)
+        return super().answer_request(message)
+
+
+class TakesLengthsInAnyForm(WsEcho):
+    def judge_form(self, size: int, length: int) -> None:
+        super().judge_form(size, max(length, 65_536))
+
+
+class TakesLengthsWithTheirTopBit(WsEcho):
+    def judge_form(self, size: int, length: int) -> None:
+        super().judge_form(size, min(length, 1 << 62))
+
+
+class LimitsPingsToTheRoomOfAMessage(WsEcho):
+    def judge_length(self, opcode: int, length: int) -> None:
+        super().judge_length(CONTINUATION, length)
 
 
 # Fragments

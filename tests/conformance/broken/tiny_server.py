@@ -119,6 +119,7 @@ class TinyServer(TinyLife):
         except OSError:
             pass  # the peer has gone
         finally:
+            echo.forget()
             self.forget(connection)
 
     def converse(self, connection: socket.socket, echo: Echo) -> None:

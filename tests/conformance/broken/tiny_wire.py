@@ -122,6 +122,10 @@ class Echo:
         self.truncated += self.is_partial()
         return b""
 
+    def forget(self) -> None:
+        """Give back what has come of a message: the connection has ended."""
+        self.held = bytearray()
+
     def drain(self) -> bytes:
         """Return what is said when the server stops."""
         return b""

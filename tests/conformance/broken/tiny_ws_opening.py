@@ -6,11 +6,14 @@ import base64
 import binascii
 import hashlib
 import re
+from typing import ClassVar
 
 MOST_HEAD_BYTES = 8_192
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 SUBPROTOCOL = "echobench.v1"
 REQUEST_LINE = re.compile(r"([!-~]+) ([!-~]+) HTTP/(1\.[01])")
+TARGET = re.compile(r"(?:http://[^/?#]+)?(/[^#]*)", re.IGNORECASE)
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~%-]*)(?::[0-9]*)?")
 HEADER_LINE = re.compile(r"([!#-'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 REASONS = {200: "OK", 400: "Bad Request", 405: "Method Not Allowed", 414: "URI Too Long", 426: "Upgrade Required"}
 REASONS |= {431: "Request Header Fields Too Large", 505: "HTTP Version Not Supported"}
@@ -27,6 +30,11 @@ class Refused(Exception):  # noqa: N818 - what happened, and no error of the ser
 class Opening:
     """Reads one request and answers it. A fault is a subclass that overrides one method."""
 
+    most_headers: ClassVar[int] = 128
+
+    def __init__(self) -> None:
+        self.method = ""
+
     def judge_size(self, held: bytes) -> None:
         """Raise Refused when a head that has not ended is longer than it may be."""
         end = held.find(b"\r\n\r\n")
@@ -38,11 +46,15 @@ class Opening:
     def answer(self, head: str) -> tuple[str, str | None]:
         """Return the 101 to a request and the subprotocol that it selects; raises Refused."""
         line, *lines = head.split("\r\n")
+        if len(lines) > self.most_headers:
+            raise Refused(431)
         headers = self.headers(lines)
         request = REQUEST_LINE.fullmatch(line)
         if request is None:
             raise Refused(400)
-        self.judge(request[1], request[2], request[3], headers)
+        self.method = request[1]
+        self.judge_hosts(request[3], headers.get("host", []))
+        self.judge(request[1], self.path_of(request[2]), request[3], headers)
         selected = self.select(self.tokens(headers, "sec-websocket-protocol"))
         said = ["Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {self.accept(headers)}"]
         said += [f"Sec-WebSocket-Protocol: {selected}"] if selected else []
@@ -57,11 +69,23 @@ class Opening:
             found.setdefault(header[1].lower(), []).append(header[2])
         return found
 
+    def judge_hosts(self, version: str, hosts: list[str]) -> None:
+        """Raise Refused when there is not one host, or what is none."""
+        if len(hosts) > 1 or (not hosts and version == "1.1") or not all(map(HOST.fullmatch, hosts)):
+            raise Refused(400)
+
+    def path_of(self, target: str) -> str:
+        """Return the path of a path or a URL, without a query; raises Refused for what is neither."""
+        found = TARGET.fullmatch(target)
+        if found is None:
+            raise Refused(400)
+        return found[1].partition("?")[0]
+
     def judge(self, method: str, path: str, version: str, headers: dict[str, list[str]]) -> None:
         """Raise Refused when a request is no opening handshake."""
         wants = "upgrade" in self.tokens(headers, "connection", str.lower)
         wants = wants and self.tokens(headers, "upgrade", str.lower) == ["websocket"]
-        if path == "/healthz" and method == "GET" and not wants:
+        if path == "/healthz" and method in {"GET", "HEAD"} and not wants:
             raise Refused(200)
         if version != "1.1":
             raise Refused(505)
@@ -107,5 +131,10 @@ class Opening:
     def refusal(self, refused: Refused) -> str:
         """Return the answer to a request that is no opening handshake."""
         reason = REASONS[refused.status]
-        said = [*refused.headers, f"Content-Length: {len(reason) + 1}", "Connection: close", "", f"{reason}\n"]
+        body = f"{reason}\n" if self.has_body() else ""
+        said = [*refused.headers, f"Content-Length: {len(reason) + 1}", "Connection: close", "", body]
         return "\r\n".join([f"HTTP/1.1 {refused.status} {reason}", *said])
+
+    def has_body(self) -> bool:
+        """Tell whether an answer has a body."""
+        return self.method != "HEAD"

@@ -109,6 +109,7 @@ class WsEcho(Echo):
             at = 4 if length == 126 else 10
             length = int.from_bytes(held[2:at], "big") if len(held) >= at else 0
             if len(held) >= at:
+                self.judge_form(at - 2, length)
                 self.judge_length(held[0] & 0xF, length)
         end = at + (4 if is_masked else 0)
         if len(held) < end:
@@ -154,6 +155,11 @@ class WsEcho(Echo):
         if self.wire is not None and frame.opcode == TEXT:
             raise Closed(UNSUPPORTED)
 
+    def judge_form(self, size: int, length: int) -> None:
+        """Raise Closed for a length that a shorter form has room for, or that no form has."""
+        if length >> 63 or length < (126 if size == 2 else 65_536):
+            raise Closed(PROTOCOL_ERROR)
+
     def judge_length(self, opcode: int, length: int) -> None:
         """Raise Closed for a message that becomes too long."""
         if opcode < CLOSE and len(self.message or b"") + length > self.most_bytes():
@@ -185,7 +191,7 @@ class WsEcho(Echo):
         if len(self.arrived) < frame.length:
             return None
         self.frame = None
-        payload = bytes(self.arrived)
+        payload, self.arrived = bytes(self.arrived), bytearray()
         return self.control(frame.opcode, payload) if frame.opcode >= CLOSE else self.data(frame, payload)
 
     def unmasked(self, piece: bytes, mask: bytes, offset: int) -> bytes:
@@ -275,6 +281,10 @@ class WsEcho(Echo):
         return bytes([0x80 | opcode]) + size + more + payload
 
     # Ends
+
+    def forget(self) -> None:
+        """Give back what has come of a message: the connection has ended."""
+        self.held, self.arrived, self.message = bytearray(), bytearray(), None
 
     def receive_eof(self) -> bytes:
         """Return what is said when the peer has shut down its sending side."""
