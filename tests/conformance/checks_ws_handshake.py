@@ -6,6 +6,7 @@ Every refused handshake is answered, counted, and its connection ended in order.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from .process_tree import held
 from .server_process import Server
@@ -53,7 +54,7 @@ HEALTH = tuple(
 
 
 def check_an_opening_handshake_may_be_written_in_many_ways(server: Server) -> None:
-    judge, text = PLAIN_ECHO.judge, hello().decode()
+    text = hello().decode()
     ways = {
         "with a path": hello(path="/any/path?and=query"),
         "with names in upper case": "\r\n".join(_renamed(line, str.upper) for line in text.split("\r\n")).encode(),
@@ -76,7 +77,7 @@ def check_an_opening_handshake_may_be_written_in_many_ways(server: Server) -> No
     for name, sent in ways.items():
         rule = f"an opening handshake {name} is accepted"
         with server.knock() as peer:
-            peer.greet(Greeting(sent, judge), rule)
+            peer.greet(Greeting(sent, partial(_judge_way, rule)), rule)
             peer.send(frame(TEXT, b"echo"))
             peer.expect(reply(TEXT, b"echo"), rule)
 
@@ -207,6 +208,13 @@ def check_a_handshake_that_takes_too_long_ends_its_connection(server: Server) ->
             idle.greet(PLAIN_ECHO, "a connection on which nothing was said yet outlives --message-timeout")
         stopped = own.stop().stopped()
     assert stopped["timed_out"] == 1, f"a dribbled handshake is counted as timed out: {stopped}"
+
+
+def _judge_way(rule: str, head: bytes) -> None:
+    try:
+        PLAIN_ECHO.judge(head)
+    except AssertionError as error:
+        raise AssertionError(f"{rule}: {error}") from error
 
 
 def _renamed(line: str, change: Callable[[str], str]) -> str:

@@ -108,7 +108,7 @@ _OPENING = (
     ("TakesAHundredHeaders", "an_opening_handshake_may_be_written_in_many_ways", "with many headers is accepted"),
     ("KnowsPathsOnly", "an_opening_handshake_may_be_written_in_many_ways", "with a URL is accepted"),
     ("KnowsHostsByNameOnly", "an_opening_handshake_may_be_written_in_many_ways", "with an address as the host"),
-    ("TellsHeadersByTheirCase", "an_opening_handshake_may_be_written_in_many_ways", "101, not 'HTTP/1.1 426"),
+    ("TellsHeadersByTheirCase", "an_opening_handshake_may_be_written_in_many_ways", "with names in lower case is"),
     ("KnowsOnlyOneConnectionOption", "an_opening_handshake_may_be_written_in_many_ways", "101, not 'HTTP/1.1 426"),
     ("ProvesNothing", "an_opening_handshake_may_be_written_in_many_ways", "proves that the key was read"),
     ("NegotiatesCompression", "no_extension_is_negotiated", "negotiates no extension"),

@@ -22,6 +22,8 @@ TRANSPORTS = ("tcp", "udp", "ws")
 # What decides how a server waits and not how it drives a protocol: over tcp all of it is checked at every run.
 BELOW_THE_WIRE = ("--selector", "--loop")
 
+GIVEN_BACK_FROM_BYTES = 1 << 17
+
 
 @dataclass(frozen=True)
 class Target:
@@ -45,6 +47,13 @@ class Target:
     def kind(self) -> str:
         """Return the kind of the transport, STREAM or DATAGRAM."""
         return DATAGRAM if self.transport == "udp" else STREAM
+
+    def with_exact_memory(self) -> Target:
+        """Return the same target, whose allocator gives long blocks back at once.
+
+        The C library of Linux does that only up to the longest block that was freed before, and keeps the others.
+        """
+        return replace(self, command=("env", f"MALLOC_MMAP_THRESHOLD_={GIVEN_BACK_FROM_BYTES}", *self.command))
 
     def with_few_descriptors(self, limit: int, *, hard: bool) -> Target:
         """Return the same target, started under a limit of descriptors that it can raise or, if hard, can't."""

@@ -74,6 +74,22 @@ def test_an_answer_is_taken_byte_by_byte_and_what_is_glued_behind_it_is_kept() -
 REFUSED = {
     "404": (["HTTP/1.1 404 Not Found"], "the server answered 404 Not Found to the WebSocket handshake"),
     "a status without words": (["HTTP/1.1 426 "], "the server answered 426 to the WebSocket handshake"),
+    "control characters": (
+        ["HTTP/1.1 404 \x1b[31mred\x00\x7f"],
+        "the server answered 404 \\x1b[31mred\\x00\\x7f to the WebSocket handshake",
+    ),
+    "many words": (
+        ["HTTP/1.1 404 " + "x" * 90],
+        f"the server answered 404 {'x' * 76}... to the WebSocket handshake",
+    ),
+    "a status of control characters": (
+        ["HTTP/1.1 \x1b[2Jfine"],
+        "the server answered HTTP/1.1 \\x1b[2Jfine to the WebSocket handshake",
+    ),
+    "a subprotocol of many letters": (
+        [*AGREED[:4], "Sec-WebSocket-Protocol: " + "x" * 90],
+        f"the server's answer to the WebSocket handshake is wrong: unsupported subprotocol: {'x' * 55}...",
+    ),
     "200": (["HTTP/1.1 200 OK", "Content-Length: 9"], "the server answered 200 OK to the WebSocket handshake"),
     "no status": (["HTTP/1.1 fine"], "the server answered HTTP/1.1 fine to the WebSocket handshake"),
     "HTTP/1.0": (["HTTP/1.0 101 Yes"], "the server did not answer the WebSocket handshake in HTTP/1.1: b'HTTP/1.0 101"),

@@ -185,6 +185,18 @@ BROKEN = {
         frame(b"\x03\xf1no, thanks", CLOSE),
         "the server closed the connection: 1009 (message too big) no, thanks",
     ),
+    "close with a reason that would move the cursor": (
+        frame(b"\x03\xf1\x1b[2J\n\xe2\x80\xae!", CLOSE),
+        "the server closed the connection: 1009 (message too big) \\x1b[2J\\n\\u202e!",
+    ),
+    "close with a long reason": (
+        frame(b"\x03\xf1" + b"x" * 123, CLOSE),
+        f"the server closed the connection: 1009 (message too big) {'x' * 57}...",
+    ),
+    "error with control characters": (
+        frame(b"\xeb\x01\x01\x03\0\0\0\x05" + bytes(8) + b"\x1b[2J\r"),
+        "the server sent ERROR: \\x1b[2J\\r",
+    ),
     "close with half a code": (frame(b"\x03", CLOSE), "the server sent a close frame that makes no sense: 03"),
     "close with a forbidden code": (frame(b"\x03\xed", CLOSE), "the server sent a close frame that makes no sense"),
     "close with bad UTF-8": (frame(b"\x03\xe8\xff", CLOSE), "the server sent a close frame that makes no sense"),
