@@ -79,6 +79,7 @@ def _converse(
         reply = receive(buffer[:size])
         if reply:
             sendall(reply)
+        del reply  # it would be held through the next wait
         if protocol.phase is CLOSING:
             return
         if deadline_s is not None or protocol.phase is PARTIAL:

@@ -60,10 +60,12 @@ class StreamsConnection:
             self._ending = True
             farewell = self._protocol.drain() if self._draining else self._protocol.receive_eof()
             await self._finish(writer, transport, bytes(farewell))
-        except OSError:  # nothing is left to answer
+        except OSError as error:  # nothing is left to answer
+            error.with_traceback(None)  # the reader keeps the error, and its frames keep the connection
             self._tally[RESET] += not (self._ending or self._cut_off)
         finally:
             transport.abort()
+            del self._protocol  # this object and the reader hold each other
             self._server.forget(self)
 
     async def _converse(self, writer: asyncio.StreamWriter, transport: asyncio.Transport) -> None:
@@ -77,6 +79,7 @@ class StreamsConnection:
                 if reply:
                     writer.write(reply)
                     await writer.drain()
+                del chunk, reply  # they would be held through the next wait
                 if protocol.phase is CLOSING:
                     return
                 if protocol.phase is not PARTIAL or not timeout_s:
