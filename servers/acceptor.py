@@ -53,6 +53,7 @@ class Acceptor:
         self._listener = listener
         self._limit, self._live = limit, live
         self._spare = _spare_descriptor()
+        self.is_shared = False  # other processes accept from it too: it is not this one's to shut
 
     def fileno(self) -> int:
         """Return the descriptor to wait on."""
@@ -74,6 +75,8 @@ class Acceptor:
 
     def stop_admitting(self) -> None:
         """Let nobody enter the queue any more."""
+        if self.is_shared:
+            return
         try:
             stop_admitting(self._listener)
         except PermissionError:

@@ -31,9 +31,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from servers.config import LINGER_S
-from servers.contract import CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, StreamProtocol
+from servers.contract import CLOSING, MESSAGES, OPEN, PARTIAL, RESET, TIMED_OUT, Step, StreamProtocol, Tally
 from servers.service import Service
 from servers.signals import StopSignal
+from servers.stepping import uncounted
+from servers.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ def _converse(
     connection: socket.socket, protocol: StreamProtocol, service: Service[StreamProtocol], buffer: memoryview
 ) -> None:
     """Answer until the peer has said all, the protocol wants to close, or a message takes too long."""
-    recv_into, sendall, receive = connection.recv_into, connection.sendall, protocol.receive
+    recv_into, sendall, receive, work = connection.recv_into, connection.sendall, protocol.receive, service.work
     deadline_s: float | None = None
     while True:
         try:
@@ -76,10 +78,11 @@ def _converse(
             return
         if not size:
             return
-        reply = receive(buffer[:size])
-        if reply:
+        if work is not None:
+            _work_off(connection, uncounted(protocol.steps(buffer[:size]), service.tally), work, service.tally)
+        elif reply := receive(buffer[:size]):
             sendall(reply)
-        del reply  # it would be held through the next wait
+            del reply  # it would be held through the next wait
         if protocol.phase is CLOSING:
             return
         if deadline_s is not None or protocol.phase is PARTIAL:
@@ -87,6 +90,15 @@ def _converse(
             if deadline_s is not None and deadline_s <= time.monotonic():  # there is always a byte to read
                 service.tally[TIMED_OUT] += 1
                 return
+
+
+def _work_off(connection: socket.socket, steps: list[Step], work: Work, tally: Tally) -> None:
+    """Do the work of each request, then send its reply."""
+    for step in steps:
+        if step.is_answer:
+            work.do()
+            tally[MESSAGES] += 1
+        connection.sendall(step.reply)
 
 
 def _limit_message(
@@ -114,11 +126,12 @@ def _finish(connection: socket.socket, buffer: memoryview, stop: StopSignal) -> 
     if stop.requested:
         _wait_until_sent(connection, stop)
     deadline_s = time.monotonic() + LINGER_S
-    with suppress(OSError):  # the linger is over, or the peer went first: everything was sent
+    readable = select.poll()  # SO_RCVTIMEO would begin anew whenever a signal comes
+    readable.register(connection, select.POLLIN)
+    with suppress(OSError):  # the peer went first: everything was sent
         connection.shutdown(socket.SHUT_WR)
         while (left_s := deadline_s - time.monotonic()) > 0:
-            limit_receive(connection, max(0.001, left_s))
-            if not connection.recv_into(buffer):
+            if readable.poll(left_s * 1000) and not connection.recv_into(buffer):
                 break
 
 

@@ -28,7 +28,7 @@ from contextlib import suppress
 
 from servers.contract import FINISHED, LIVE
 from servers.signals import FORK_SIGNALS, StopSignal
-from servers.tally import Ledger
+from servers.tally import Rows
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ Work = Callable[[memoryview, StopSignal], None]
 class Children:
     """The live children of the root, each with its row of counters."""
 
-    def __init__(self, ledger: Ledger, stop: StopSignal, drain_timeout_s: float) -> None:
+    def __init__(self, ledger: Rows, stop: StopSignal, drain_timeout_s: float) -> None:
         self._ledger = ledger
         self._stop = stop
         self._drain_timeout_s = drain_timeout_s
@@ -50,6 +50,9 @@ class Children:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __contains__(self, pid: int) -> bool:
+        return pid in self._rows
 
     def fork(self, work: Work, live: int = 0) -> int:
         """Fork a child that does `work` and holds `live` connections; return its process id.
@@ -87,10 +90,6 @@ class Children:
     def row(self, pid: int) -> memoryview:
         """Return what a live child counts into."""
         return self._rows[pid]
-
-    def live_connections(self) -> int:
-        """Return how many connections the children hold, as they count them."""
-        return sum(row[LIVE] for row in self._rows.values())
 
     def unfinished(self) -> int:
         """Return how many connections the children hold whose replies are not all with the system."""

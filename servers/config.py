@@ -11,10 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import NoReturn
 
+from servers.work import parse_work
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SELECTORS = ("select", "poll", "epoll", "kqueue")
 LOOPS = ("asyncio", "uvloop")
 APIS = ("buffered", "protocol", "streams")
+INNERS = ("asyncio", "selectors", "thread")
+ACCEPTS = ("own", "shared")
 
 # Write backlog of an event-driven connection: above the high mark reading stops, below the low one it goes on.
 WRITE_HIGH_WATER_BYTES = 65_536
@@ -36,10 +40,13 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 0
     workers: int | None = None
+    inner: str | None = None
+    accept: str | None = None
     backlog: int = 4096
     recv_bytes: int = 65_536
     recv_buffer: int = 4 << 20
     max_payload: int = 1 << 20
+    work: str = "echo"
     message_timeout_s: float = 60.0  # 0: never
     peer_timeout_s: float = 30.0  # 0: never
     max_peers: int = 10_000
@@ -72,6 +79,14 @@ def _number(kind: type[int] | type[float], least: float, most: float, meaning: s
     return parse
 
 
+def _work(text: str) -> str:
+    try:
+        parse_work(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 _COUNT = _number(int, 1, 65_535, "a whole number")
 _LIMIT = _number(int, 0, 10_000_000, "a whole number")
 _BYTES = _number(int, 1, 1 << 30, "a number of bytes")
@@ -88,6 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=_PORT, metavar="N", help="port, 0 picks a free one (%(default)s)")
     add("--recv-bytes", type=_BYTES, metavar="N", help="size of a read (%(default)s)")
     add("--max-payload", type=_BYTES, metavar="N", help="longest payload accepted (%(default)s)")
+    work = "what each request costs: echo, cpu:100us, wait:5ms, cpu:100us+wait:5ms (%(default)s)"
+    add("--work", type=_work, metavar="WORK", help=work)
     drain = "seconds that connections have to end after SIGTERM, then they are cut off (%(default)g)"
     add("--drain-timeout", dest="drain_timeout_s", type=_SECONDS, metavar="S", help=drain)
     add("--log-level", choices=LOG_LEVELS, help="what goes to stderr (%(default)s)")
@@ -118,6 +135,8 @@ def _add_datagram_arguments(group: argparse._ArgumentGroup) -> None:
 def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--workers", type=_COUNT, metavar="N", help="hybrid: worker processes (default: its CPUs, at least 2)")
+    add("--inner", choices=INNERS, help="hybrid: the model that each worker runs (default: asyncio)")
+    add("--accept", choices=ACCEPTS, help="hybrid: whether workers have a socket each, or one (default: own)")
     add("--selector", choices=SELECTORS, help="selectors: what waits for the sockets (default: the platform's best)")
     add("--loop", choices=LOOPS, help="asyncio, hybrid: whose event loop (default: asyncio)")
     add("--api", choices=APIS, help="asyncio, hybrid: how a connection is programmed, over streams (default: buffered)")

@@ -8,7 +8,8 @@ Life of a `StreamProtocol`, one object a connection:
   of all requests that the chunk completed, glued into one piece, so that a model writes once a chunk. `data` may be a
   view into a buffer that is used again: a protocol copies what it keeps.
 * `steps(data)` is the same for a service whose requests cost something: one `Step` a reply, so that a model can do the
-  work of each request before its reply is sent, and need not read on while it waits.
+  work of each request before its reply is sent, and need not read on while it waits. (It counts as `receive` does, when
+  the replies are made; stepping.py says what models make of that.)
 * `phase` tells the model what it can't know: PARTIAL, a message has begun and not ended (the message time-out runs);
   CLOSING, send what was returned, then close (`receive` then answers nothing any more). While it is PARTIAL, `begun`
   says whether what is unfinished began with the last chunk: then its time-out begins anew.
@@ -83,9 +84,10 @@ OPEN, PARTIAL, CLOSING = Phase.OPEN, Phase.PARTIAL, Phase.CLOSING
 
 
 class Step(NamedTuple):
-    """One request's share of a chunk: its reply, to be sent when the request's work is done."""
+    """One reply of a chunk: an answer, to be sent when its request's work is done, or what costs nothing."""
 
     reply: Octets
+    is_answer: bool = True
 
 
 class StreamProtocol(Protocol):
@@ -151,8 +153,10 @@ class Model(Protocol):
     `OPTIONS` names the fields of the config that this model alone minds, each with the values to compare (none where
     any number will do); `parallelism` is how many processes or threads serve at the same time, None where each
     connection has its own; `KEEPS_PEERS` says whether each UDP peer has a process or thread of its own; `serve_stream`
-    and `serve_datagrams` return when they have drained. Two functions are optional: `unavailable` says why the platform
-    rules the model out, `effective` returns the settings as they work where the config leaves them open.
+    and `serve_datagrams` return when they have drained. Some functions are optional: `unavailable` says why the
+    platform rules the model out, `contradiction` why settings of this model don't go together, `effective` returns the
+    settings as they work where the config leaves them open, `entrances` at how many sockets strangers arrive (else at
+    one), `most_descriptors` how many descriptors it can tell apart.
     """
 
     SUMMARY: str

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from servers.config import ServerConfig
 from servers.contract import MESSAGES, UNDELIVERED, DatagramProtocol, Octets, Tally
 from servers.listener import Address, admit_again, stop_admitting
+from servers.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Mailbox:
 
     def __init__(self, bound: socket.socket) -> None:
         self.socket = bound
+        self.is_shared = False  # other processes receive from it too: it is not this one's to shut
 
     def fileno(self) -> int:
         """Return the descriptor to wait on."""
@@ -47,7 +49,8 @@ class Mailbox:
 
     def stop_admitting(self) -> None:
         """Receive nothing more; what was received can still be read."""
-        stop_admitting(self.socket)
+        if not self.is_shared:
+            stop_admitting(self.socket)
 
     def admit_again(self, _config: ServerConfig) -> None:
         """Undo `stop_admitting`."""
@@ -59,9 +62,16 @@ class Mailbox:
 
 
 class Responder:
-    """Answers what a datagram socket receives, without ever waiting to receive."""
+    """Answers what a datagram socket receives, without ever waiting to receive; what work there is it does itself."""
 
-    def __init__(self, bound: socket.socket, protocol: DatagramProtocol, buffer: memoryview, tally: Tally) -> None:
+    def __init__(
+        self,
+        bound: socket.socket,
+        protocol: DatagramProtocol,
+        buffer: memoryview,
+        tally: Tally,
+        work: Work | None = None,
+    ) -> None:
         self.was_refused = False  # nobody has the port that this socket is connected to
         self.holds_reply = False  # the system takes no more replies now: nothing is read until the socket is writable
         self._held: tuple[Octets, Address] = (b"", ())
@@ -69,13 +79,15 @@ class Responder:
         self._receive = protocol.receive
         self._buffer = buffer
         self._tally = tally
+        self._work = work
+        self._turn = A_TURN if work is None else 1  # work may take long, and the caller has more to look at
 
-    def respond(self, most: int = A_TURN) -> bool:
-        """Answer at most so many of the datagrams that wait; tell whether none waits any more."""
+    def respond(self) -> bool:
+        """Answer some of the datagrams that wait; tell whether none waits any more."""
         if self.holds_reply and not self._send(*self._held):
             return False
         recvfrom_into, buffer, receive = self._socket.recvfrom_into, self._buffer, self._receive
-        for _ in range(most):
+        for _ in range(self._turn):
             try:
                 size, address = recvfrom_into(buffer, 0, _DONT_WAIT)
             except BlockingIOError:
@@ -101,6 +113,8 @@ class Responder:
 
     def _answer(self, reply: Octets, address: Address) -> bool:
         """Do with a reply what is to be done; tell whether more can be received."""
+        if self._work is not None:
+            do_uncounted(self._work, self._tally)
         return self._send(reply, address)
 
     def _send(self, reply: Octets, address: Address) -> bool:
@@ -113,6 +127,21 @@ class Responder:
             count_undelivered(self._tally, error)
         self.holds_reply = False
         return True
+
+
+def do_uncounted(work: Work, tally: Tally) -> None:
+    """Do the work of a request that the protocol has counted, and count it only then."""
+    tally[MESSAGES] -= 1
+    work.do()
+    tally[MESSAGES] += 1
+
+
+def send_or_count(bound: socket.socket, tally: Tally, reply: Octets, address: Address) -> None:
+    """Send a reply now or never."""
+    try:
+        bound.sendto(reply, address)
+    except OSError as error:
+        count_undelivered(tally, error)
 
 
 def raise_unless_told(error: OSError) -> None:

@@ -16,22 +16,25 @@ import resource
 import socket
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from servers.acceptor import Acceptor
 from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES, ServerConfig
-from servers.contract import DatagramFactory, Kind, Model, ProtocolFactory, StreamFactory
+from servers.contract import COUNTERS, DatagramFactory, Kind, Model, ProtocolFactory, StreamFactory
 from servers.datagrams import Mailbox
 from servers.listener import effective_backlog, effective_recv_buffer, is_loopback, listen, receive_at
 from servers.registry import load_transport
 from servers.service import Service
 from servers.signals import StopSignal
 from servers.tally import Ledger
+from servers.work import parse_work
 
 log = logging.getLogger(__name__)
 
 SCHEMA = "echobench.server/1"
+_OF_A_WORKER = COUNTERS[:2]  # what the stopped line says of each: connections, messages
 
 
 def serve(model: Model, protocol_factory: ProtocolFactory, config: ServerConfig) -> int:
@@ -48,16 +51,17 @@ def serve(model: Model, protocol_factory: ProtocolFactory, config: ServerConfig)
     stop, ledger = StopSignal(config.drain_timeout_s), Ledger()
     stop.install(before_exit=lambda: None)
     ready = ready_line(model, config, sockets[0])
-    tally = ledger.open()
+    tally, work = ledger.open(), parse_work(config.work)
+    say_ready = partial(_say, ready)
     try:
         if kind is Kind.STREAM:
             streams = cast(StreamFactory, protocol_factory)
             acceptors = [Acceptor(listener, config.max_connections, ledger.live) for listener in sockets]
-            model.serve_stream(Service(config, streams, ledger, tally, stop, ready=lambda: _say(ready)), acceptors)
+            model.serve_stream(Service(config, streams, ledger, tally, stop, say_ready, work), acceptors)
         else:
             datagrams = cast(DatagramFactory, protocol_factory)
             mailboxes = [Mailbox(bound) for bound in sockets]
-            model.serve_datagrams(Service(config, datagrams, ledger, tally, stop, ready=lambda: _say(ready)), mailboxes)
+            model.serve_datagrams(Service(config, datagrams, ledger, tally, stop, say_ready, work), mailboxes)
         _say(stopped_line(ledger, counts_connections=kind is Kind.STREAM or model.KEEPS_PEERS))
     finally:
         stop.restore()
@@ -66,15 +70,13 @@ def serve(model: Model, protocol_factory: ProtocolFactory, config: ServerConfig)
 
 def open_sockets(model: Model, kind: Kind, config: ServerConfig) -> list[socket.socket]:
     """Return the sockets at which strangers arrive: one, or one for each worker; raises UsageError."""
-    count = model.parallelism(config) or 1
+    count = getattr(model, "entrances", lambda _config: 1)(config)
     return listen(config, count) if kind is Kind.STREAM else receive_at(config, count, for_peers=model.KEEPS_PEERS)
 
 
 def ready_line(model: Model, config: ServerConfig, bound: socket.socket) -> dict[str, Any]:
     """Return what a server says when it can serve: who and where it is, and its effective settings."""
     host, port = bound.getsockname()[:2]
-    parallelism = model.parallelism(config)
-    workers = parallelism if "workers" in model.OPTIONS else None
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     return {
         "event": "ready",
@@ -87,8 +89,8 @@ def ready_line(model: Model, config: ServerConfig, bound: socket.socket) -> dict
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "gil": gil,
         "code": code_hash(),
-        "parallelism": parallelism,
-        "config": effective_settings(model, config, bound) | {"host": host, "port": port, "workers": workers},
+        "parallelism": model.parallelism(config),
+        "config": effective_settings(model, config, bound) | {"host": host, "port": port},
     }
 
 
@@ -112,12 +114,15 @@ def stopped_line(ledger: Ledger, *, counts_connections: bool) -> dict[str, Any]:
     """Return a server's last words: counts and cost, summed over itself and the children it has reaped."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     totals: dict[str, int | None] = dict(ledger.totals())
-    if not counts_connections:
-        totals["connections"] = None
+    workers: list[dict[str, int | None]]
+    workers = [dict(zip(_OF_A_WORKER, branch.sums(), strict=False)) for branch in ledger.branches]
+    for counts in (totals, *workers):
+        counts["connections"] = counts["connections"] if counts_connections else None
     return {
         "event": "stopped",
         "schema": SCHEMA,
         **totals,
+        "workers": workers or None,
         "cpu_user_s": sum(usage.ru_utime for usage in usages),
         "cpu_system_s": sum(usage.ru_stime for usage in usages),
         "voluntary_switches": sum(usage.ru_nvcsw for usage in usages),

@@ -18,6 +18,9 @@ client has gone), or because it is told to, by `SHUT_RD`, which wakes a blocked 
 the socket parts from its peer: it is connected elsewhere, so that the kernel hands the peer's datagrams to the mailbox
 again. Then it answers what it has received, and is closed. No datagram falls in between.
 
+**Work.** A peer does the work of its requests itself, and sleeps while they wait. The mailbox must not: new peers come
+there. So what is answered at the mailbox has its waits there as in an event loop (`servers.stepping.Errands`).
+
 **`--max-peers`** bounds the table: a new peer first ends the one that has been silent longest, and waits for that. If
 no room can be made, or the system has none for another process or thread, the request is answered at the mailbox.
 
@@ -31,6 +34,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import select
 import socket
 import time
@@ -48,9 +52,11 @@ from servers.contract import (
     Octets,
     Tally,
 )
-from servers.datagrams import Mailbox, Responder, count_undelivered, raise_unless_told
+from servers.datagrams import Mailbox, Responder, count_undelivered, do_uncounted, raise_unless_told
+from servers.later import Later
 from servers.listener import Address, part_from_peer, peer_socket
 from servers.service import Service, datagram_buffer
+from servers.stepping import Errands, PatientResponder, finish_errands, new_errands
 
 log = logging.getLogger(__name__)
 
@@ -89,31 +95,45 @@ class Peers(Protocol):
 
 def serve_mailbox(service: Service[DatagramProtocol], mailbox: Mailbox, peers: Peers) -> None:
     """Make peers until the service is stopped, then drain."""
-    stop = service.stop
-    reception = _Reception(service, mailbox, peers)
+    stop, later = service.stop, Later(service.work)
+    errands = new_errands(service, mailbox.socket, later)
+    reception = _Reception(service, mailbox, peers, errands)
     poller = select.poll()
-    poller.register(stop, select.POLLIN)
+    for descriptor in (mailbox.fileno(), stop.fileno(), *later.descriptors()):
+        poller.register(descriptor, select.POLLIN)
+
+    def turn() -> None:
+        left_s = later.sleep_s(stop.remaining_s())
+        poller.poll(None if left_s is None else math.ceil(left_s * 1000))
+        stop.clear()
+        peers.collect()
+        later.run()
+
     service.ready()
     while not stop.requested:
         poller.register(mailbox, select.POLLOUT if reception.holds_reply else select.POLLIN)
-        poller.poll()
-        stop.clear()
-        peers.collect()
+        turn()
         reception.respond()
+    poller.unregister(mailbox)
     mailbox.stop_admitting()
     peers.terminate()
     reception.makes_peers = False
     reception.respond_to_rest(stop.remaining_s)
+    finish_errands(errands, stop, turn)
     mailbox.close()
+    later.close()
     peers.join()
 
 
 class _Reception(Responder):
     """Answers known peers whose datagrams reach the mailbox, and makes peers of the others."""
 
-    def __init__(self, service: Service[DatagramProtocol], mailbox: Mailbox, peers: Peers) -> None:
+    def __init__(
+        self, service: Service[DatagramProtocol], mailbox: Mailbox, peers: Peers, errands: Errands | None
+    ) -> None:
         self._protocol = service.new_protocol(service.tally)
         super().__init__(mailbox.socket, self._protocol, datagram_buffer(service.config), service.tally)
+        self._errands = errands
         self.makes_peers = True
         self._config = service.config
         self._peers = peers
@@ -126,7 +146,7 @@ class _Reception(Responder):
         # Port 0 can't be answered, and a socket connected to it would take the datagrams of the whole host.
         elif self.makes_peers and address[1] and self._make_room():
             return self._make_peer(reply, address)
-        return self._send(reply, address)
+        return self._answer_here(reply, address)
 
     def _make_room(self) -> bool:
         """End the peer that was silent longest if there are as many as may be; tell whether there is room now."""
@@ -146,7 +166,7 @@ class _Reception(Responder):
         except (OSError, RuntimeError) as error:
             with bound:  # strangers may have reached it
                 part_from_peer(bound)
-                Responder(bound, self._protocol, self._buffer, self._tally).respond_to_rest(lambda: 1.0)
+                self._answer_strangers(bound)
             return self._turn_away(reply, address, error)
         self._tally[CONNECTIONS] += 1
         return True
@@ -154,7 +174,20 @@ class _Reception(Responder):
     def _turn_away(self, reply: Octets, address: Address, reason: Exception) -> bool:
         log.info("no room for a peer: %s", reason)
         self._tally[REFUSED] += 1
-        return self._send(reply, address)
+        return self._answer_here(reply, address)
+
+    def _answer_strangers(self, bound: socket.socket) -> None:
+        """Answer what reached a socket that is to be closed."""
+        strangers = Responder(bound, self._protocol, self._buffer, self._tally)
+        if self._errands is not None:  # the mailbox's, which sends from the same address
+            strangers = PatientResponder(bound, self._protocol, self._buffer, self._tally, self._errands)
+        strangers.respond_to_rest(lambda: 1.0)
+
+    def _answer_here(self, reply: Octets, address: Address) -> bool:
+        if self._errands is None:
+            return self._send(reply, address)
+        self._errands.take(reply, address)
+        return True
 
     def _longest_silent(self) -> Address | None:
         """Return the peer that has been silent longest, None where all have just ended.
@@ -183,14 +216,16 @@ def serve_peer(
     """Serve a peer to its end at its own socket; the caller closes it at once."""
     tally = service.tally
     protocol = service.new_protocol(tally)
-    responder = Responder(bound, protocol, buffer, tally)
+    responder = Responder(bound, protocol, buffer, tally, service.work)
     tally[LAST_ACTIVE_NS] = time.monotonic_ns()
+    if service.work is not None:
+        do_uncounted(service.work, tally)  # whose row had counted it does not matter: the rows are summed
     _send(bound, first_reply, tally)
     while not (responder.respond() or ending.requested):  # what strangers sent before it was connected is among these
         tally[LAST_ACTIVE_NS] = time.monotonic_ns()
     if not responder.was_refused:
         limit_receive(bound, service.config.peer_timeout_s)
-        _converse(bound, protocol, tally, buffer, ending)
+        _converse(bound, protocol, service, buffer, ending)
     part_from_peer(bound)
     responder.respond_to_rest(service.stop.remaining_s)
 
@@ -202,9 +237,14 @@ def tell_to_end(bound: socket.socket) -> None:
 
 
 def _converse(
-    bound: socket.socket, protocol: DatagramProtocol, tally: Tally, buffer: memoryview, ending: Ending
+    bound: socket.socket,
+    protocol: DatagramProtocol,
+    service: Service[DatagramProtocol],
+    buffer: memoryview,
+    ending: Ending,
 ) -> None:
     """Answer the peer until it is silent for too long, has gone, or is told to end."""
+    tally, work = service.tally, service.work
     recv_into, receive, now_ns = bound.recv_into, protocol.receive, time.monotonic_ns
     while True:
         try:
@@ -222,6 +262,8 @@ def _converse(
         reply = receive(buffer[:size])
         tally[LAST_ACTIVE_NS] = now_ns()
         if reply is not None:
+            if work is not None:
+                do_uncounted(work, tally)
             _send(bound, reply, tally)
         if ending.requested:  # a peer that floods must not hold up its own end
             return

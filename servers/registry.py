@@ -24,7 +24,7 @@ _OF_KIND = {
     Kind.STREAM: ("backlog", "message_timeout_s", "max_connections"),
     Kind.DATAGRAM: ("recv_buffer", "peer_timeout_s", "max_peers"),
 }
-_OF_MODELS = ("workers", "selector", "loop", "api")
+_OF_MODELS = ("workers", "inner", "accept", "selector", "loop", "api")
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,28 @@ def check(config: ServerConfig) -> None:
                 there = ", ".join(each for each in names(servers.wire) if _kind(each) is other)
                 raise UsageError(f"{flag(name)} has no meaning over {config.transport}; it goes with {there}")
     for name in _OF_MODELS:
-        value = getattr(config, name)
-        if value is None:
+        if getattr(config, name) is None:
             continue
         if name not in options:
             having = ", ".join(each for each in names(servers.models) if name in _options(each))
             raise UsageError(f"{flag(name)} has no meaning for the model {config.model}; it goes with {having}")
-        if options[name] and all(kind not in variant.kinds for variant in options[name]):
-            raise UsageError(f"{flag(name)} has no meaning over {config.transport}; leave it out")
-        for variant in options[name]:
-            if variant.value == value and (reason := variant.unavailable()) is not None:
-                raise UsageError(f"{flag(name)} {value} is not available here: {reason}")
+        _check_variant(config, name, options[name], kind)
+    sentence = getattr(load_model(config.model), "contradiction", lambda _config: None)(config)
+    if sentence is not None:
+        raise UsageError(sentence)
+
+
+def _check_variant(config: ServerConfig, name: str, variants: tuple[Variant, ...], kind: Kind) -> None:
+    """Raise UsageError when a setting has no meaning over the transport, or this machine can't have its value."""
+    value = getattr(config, name)
+    if variants and all(kind not in variant.kinds for variant in variants):
+        raise UsageError(f"{flag(name)} has no meaning over {config.transport}; leave it out")
+    for variant in variants:
+        if variant.value == value and kind not in variant.kinds:
+            there = ", ".join(each for each in names(servers.wire) if _kind(each) in variant.kinds)
+            raise UsageError(f"{flag(name)} {value} has no meaning over {config.transport}; it goes with {there}")
+        if variant.value == value and (reason := variant.unavailable()) is not None:
+            raise UsageError(f"{flag(name)} {value} is not available here: {reason}")
 
 
 def fitted(config: ServerConfig) -> ServerConfig:

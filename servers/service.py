@@ -13,7 +13,8 @@ from typing import Generic, TypeVar
 from servers.config import ServerConfig
 from servers.contract import DatagramProtocol, StreamProtocol, Tally
 from servers.signals import StopSignal
-from servers.tally import Ledger
+from servers.tally import Rows
+from servers.work import Work
 
 AnyProtocol = TypeVar("AnyProtocol", bound=StreamProtocol | DatagramProtocol)
 
@@ -24,14 +25,17 @@ class Service(Generic[AnyProtocol]):
 
     config: ServerConfig
     new_protocol: Callable[[Tally], AnyProtocol]
-    ledger: Ledger
+    ledger: Rows
     tally: memoryview
     stop: StopSignal
     ready: Callable[[], object]  # to be called once, when connections are served
+    work: Work | None = None  # what each request costs; None where it is only echoed
 
-    def in_worker(self, tally: memoryview, stop: StopSignal, ready: Callable[[], object]) -> Service[AnyProtocol]:
-        """Return the service as a forked worker serves it."""
-        return replace(self, tally=tally, stop=stop, ready=ready)
+    def in_worker(
+        self, tally: memoryview, stop: StopSignal, ready: Callable[[], object], ledger: Rows | None = None
+    ) -> Service[AnyProtocol]:
+        """Return the service as a forked worker serves it; `ledger` is where it gives out rows, if not to nobody."""
+        return replace(self, tally=tally, stop=stop, ready=ready, ledger=ledger or self.ledger)
 
 
 def datagram_buffer(config: ServerConfig) -> memoryview:

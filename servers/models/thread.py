@@ -18,7 +18,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,6 @@ from servers.datagrams import Mailbox
 from servers.listener import Address
 from servers.peers import serve_mailbox, serve_peer, tell_to_end
 from servers.service import Service, datagram_buffer, receive_buffer
-from servers.signals import StopSignal
 
 SUMMARY = "a thread per connection"
 OPTIONS: dict[str, tuple[Variant, ...]] = {}
@@ -77,7 +76,11 @@ class _Threads:
         self._conversing: set[socket.socket] = set()  # the live ones that are not about to be closed
 
     def start(self, connection: socket.socket) -> None:
-        tally = self._service.ledger.open()
+        try:
+            tally = self._service.ledger.open()
+        except RuntimeError as error:
+            refuse(connection, self._service.tally, error)
+            return
         thread = threading.Thread(target=self._serve, args=(connection, tally), daemon=True)
         with self._lock:
             self._live[connection] = thread
@@ -94,11 +97,11 @@ class _Threads:
     def drain(self) -> None:
         """Let every thread answer what its connection has received; cut off what is left at the deadline."""
         self._shut_down(self._conversing, socket.SHUT_RD)
-        left = _join(list(self._live.values()), self._service.stop)
+        left = _join(list(self._live.values()), self._service.stop.remaining_s)
         self._service.tally[ABORTED] += len(self._conversing)  # the others have all their replies with the system
         self._shut_down(self._live, socket.SHUT_RDWR)
-        for thread in left:
-            thread.join(_LAST_WORDS_S)
+        deadline_s = time.monotonic() + _LAST_WORDS_S  # for all together: those that are at work may be many
+        _join(left, lambda: max(0.0, deadline_s - time.monotonic()))
 
     def _serve(self, connection: socket.socket, tally: memoryview) -> None:
         service = self._service
@@ -174,7 +177,7 @@ class _PeerThreads:
             self._tell_to_end(peer)
 
     def join(self) -> None:
-        left = _join([peer.thread for peer in self._live.copy().values()], self._service.stop)
+        left = _join([peer.thread for peer in self._live.copy().values()], self._service.stop.remaining_s)
         self._service.tally[ABORTED] += len(left)
 
     def _serve(self, address: Address, first_reply: Octets) -> None:
@@ -198,8 +201,8 @@ class _PeerThreads:
         self._service.ledger.close(row)
 
 
-def _join(threads: list[threading.Thread], stop: StopSignal) -> list[threading.Thread]:
-    """Wait for threads to end until the drain deadline; return those that have not."""
+def _join(threads: list[threading.Thread], remaining_s: Callable[[], float]) -> list[threading.Thread]:
+    """Wait for threads to end until no time remains; return those that have not."""
     for thread in threads:
-        thread.join(stop.remaining_s())
+        thread.join(remaining_s())
     return [thread for thread in threads if thread.is_alive()]

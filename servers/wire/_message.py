@@ -28,6 +28,7 @@ KIND_OFFSET = 3
 # Magic, version and kind are judged with one comparison; the length comes with the same unpack.
 START = Struct(">II")
 REQUEST_START = (MAGIC << 16) | (VERSION << 8) | REQUEST
+RESPONSE_START = (MAGIC << 16) | (VERSION << 8) | RESPONSE
 
 
 def encode(kind: int, sequence: int, payload: bytes = b"") -> bytes:

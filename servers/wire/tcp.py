@@ -38,6 +38,7 @@ from servers.wire._message import (
     MAGIC,
     REQUEST_START,
     RESPONSE,
+    RESPONSE_START,
     START,
     encode,
     is_reply,
@@ -85,8 +86,9 @@ class TcpProtocol:
         """Yield the replies of `receive` one message at a time."""
         replies = memoryview(self.receive(data))
         while replies:
-            size = HEADER_BYTES + START.unpack_from(replies)[1]
-            yield Step(replies[:size])
+            start, length = START.unpack_from(replies)
+            size = HEADER_BYTES + length
+            yield Step(replies[:size], start == RESPONSE_START)
             replies = replies[size:]
 
     def receive_eof(self) -> Octets:

@@ -108,8 +108,10 @@ class WsProtocol:
 
     def steps(self, data: Octets) -> Iterator[Step]:
         """Yield the replies of `receive` one at a time."""
-        for reply in self._take(data):
-            yield Step(reply)
+        unasked = self._conversation.unasked
+        unasked.clear()
+        for number, reply in enumerate(self._take(data)):
+            yield Step(reply, is_answer=number not in unasked)
 
     def receive_eof(self) -> Octets:
         """End the connection; what is unfinished is dropped and counted."""
@@ -145,21 +147,14 @@ class _Conversation:
     """What has been said on a connection, and what is to be said next."""
 
     __slots__ = (
-        "_is_wire",
-        "_max_payload",
-        "_message",
-        "_opcode",
-        "_tally",
-        "_text",
-        "buffer",
-        "phase",
-        "replies",
-        "turns",
+        *("_is_wire", "_max_payload", "_message", "_opcode", "_tally", "_text"),
+        *("buffer", "phase", "replies", "turns", "unasked"),
     )
 
     def __init__(self, tally: Tally, max_payload: int) -> None:
         self.buffer = bytearray()  # what has arrived and is not taken yet
         self.replies: list[bytes] = []
+        self.unasked: set[int] = set()  # which of these answer no request: the handshake's, pongs, a close
         self.phase = OPEN
         self.turns = 0  # how often nothing was begun: after the handshake, after each message
         self._tally = tally
@@ -186,7 +181,7 @@ class _Conversation:
             yield
         self.phase = PARTIAL
         response, subprotocol = yield from answer_opening(self.buffer)
-        self.replies.append(response.serialize())
+        self._say(response.serialize())
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             self._tally[PROTOCOL_ERRORS] += response.status_code != HTTPStatus.OK
             self.end()
@@ -233,10 +228,10 @@ class _Conversation:
     def _on_control(self, frame: Frame) -> None:
         """Answer a ping with a pong, and a close with a close."""
         if frame.opcode is _PING:
-            self._reply(Opcode.PONG, frame.data)
+            self._say(_frame(Opcode.PONG, frame.data))
         elif frame.opcode is _CLOSE:
             Close.parse(frame.data)  # raises where the code or the reason is none
-            self._reply(Opcode.CLOSE, frame.data)
+            self._say(_frame(Opcode.CLOSE, frame.data))
             self.end()
 
     def _on_data(self, frame: Frame) -> None:
@@ -262,7 +257,7 @@ class _Conversation:
             message = self._respond(message)
         elif opcode is _TEXT and self._text is not None:
             self._text.end_of_text()
-        self._reply(opcode, message)
+        self.replies.append(_frame(opcode, message))
         self._tally[MESSAGES] += 1
 
     def _respond(self, request: Octets) -> bytearray:
@@ -276,14 +271,20 @@ class _Conversation:
         response[KIND_OFFSET] = RESPONSE
         return response
 
-    def _reply(self, opcode: Opcode, data: Octets) -> None:
-        self.replies.append(Frame(opcode, data).serialize(mask=False))
+    def _say(self, data: bytes) -> None:
+        """Reply what answers no request."""
+        self.unasked.add(len(self.replies))
+        self.replies.append(data)
 
     def _refuse(self, code: CloseCode, reason: str) -> None:
         self._tally[PROTOCOL_ERRORS] += 1
-        self.replies.append(_close_frame(code, reason))
+        self._say(_close_frame(code, reason))
         self.end()
 
 
+def _frame(opcode: Opcode, data: Octets) -> bytes:
+    return Frame(opcode, data).serialize(mask=False)
+
+
 def _close_frame(code: CloseCode, reason: str) -> bytes:
-    return Frame(Opcode.CLOSE, Close(code, reason).serialize()).serialize(mask=False)
+    return _frame(Opcode.CLOSE, Close(code, reason).serialize())

@@ -69,8 +69,8 @@ def check_options_of_another_kind_of_transport_are_refused(server: Server) -> No
 
 def check_options_that_the_model_does_not_have_are_refused(server: Server) -> None:
     has = set(server.target.choices)
-    if server.ready["config"].get("workers") is not None:
-        has.add("--workers")
+    config = server.ready["config"]
+    has |= {f"--{name}" for name in ("workers", "selector", "loop", "api") if config.get(name) is not None}
     for options in OF_SOME_MODELS:
         if options[0] not in has:
             cause = f"{' '.join(options)} for {server.target.model} over {server.target.transport}"

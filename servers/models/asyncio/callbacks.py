@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES
 from servers.contract import CLOSING, OPEN, PARTIAL, RESET, TIMED_OUT, Octets
+from servers.stepping import Stepper
 
 if TYPE_CHECKING:
     from servers.models.asyncio.server import Server
@@ -26,6 +28,13 @@ class CallbackConnection(asyncio.BaseProtocol):
         self._server = server
         self._buffer = server.buffer
         self._protocol = server.service.new_protocol(server.service.tally)
+        self._receive: Callable[[Octets], Octets] = self._protocol.receive
+        self._stepper: Stepper | None = None  # where requests cost something
+        if server.service.work is not None:
+            self._stepper = Stepper(
+                server.service.work, server.later, server.service.tally, self._send, self._on_rested
+            )
+            self._receive = self._work_off
         self._transport: asyncio.Transport
         self._unwritten = False  # the peer takes replies slower than it sends requests
         self._rest_only = False  # the server drains: what has arrived is the last
@@ -40,6 +49,8 @@ class CallbackConnection(asyncio.BaseProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_timer()
+        if self._stepper is not None:
+            self._stepper.drop()
         if isinstance(error, OSError) and not self._ending:
             self._server.service.tally[RESET] += 1
         self._server.forget(self)
@@ -47,7 +58,7 @@ class CallbackConnection(asyncio.BaseProtocol):
     def answer(self, chunk: Octets) -> None:
         """Send the replies to what was received, and do what the protocol then wants."""
         protocol = self._protocol
-        reply = protocol.receive(chunk)
+        reply = self._receive(chunk)
         if reply:
             self._transport.write(reply)
         if protocol.phase is not OPEN or self._timer is not None:
@@ -72,11 +83,38 @@ class CallbackConnection(asyncio.BaseProtocol):
         self._unwritten = False
         if self._ending:
             self._linger()
-        elif self._rest_only:
-            self._read_rest()
         else:
+            self._go_on()
+
+    def _is_working(self) -> bool:
+        return self._stepper is not None and self._stepper.is_busy
+
+    def _send(self, reply: Octets) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(reply)
+
+    def _work_off(self, chunk: Octets) -> Octets:
+        """Take the place of the protocol's `receive` where requests cost something: replies come later."""
+        assert self._stepper is not None
+        self._stepper.take(self._protocol.steps(chunk))
+        if self._is_working() and not self._transport.is_closing():
+            self._stop_timer()
+            self._transport.pause_reading()
+        return b""
+
+    def _on_rested(self) -> None:
+        if not (self._unwritten or self._transport.is_closing()):
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read again, or end: all requests that were read have their replies."""
+        if self._is_working():
+            return
+        if not self._rest_only:
             self._transport.resume_reading()
-            self._mind_phase(begun=False)
+        self._mind_phase(begun=False)
+        if self._rest_only:
+            self._read_rest()
 
     def drain(self) -> None:
         """Answer what has arrived, then end."""
@@ -92,7 +130,7 @@ class CallbackConnection(asyncio.BaseProtocol):
 
     def _read_rest(self) -> None:
         """Answer a chunk of what has arrived; go on in the loop's next turn, until there is no more."""
-        if self._unwritten or self._ending or self._transport.is_closing():
+        if self._unwritten or self._ending or self._is_working() or self._transport.is_closing():
             return
         try:
             size = os.readv(self._transport.get_extra_info("socket").fileno(), [self._buffer])
@@ -107,6 +145,8 @@ class CallbackConnection(asyncio.BaseProtocol):
 
     def _mind_phase(self, begun: bool) -> None:
         """Close where the protocol wants it; start and stop the clock of an unfinished message."""
+        if self._is_working():
+            return
         phase = self._protocol.phase
         if phase is CLOSING:
             self._end(b"")

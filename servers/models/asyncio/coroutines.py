@@ -14,7 +14,9 @@ import os
 from typing import TYPE_CHECKING, cast
 
 from servers.config import LINGER_S, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES
-from servers.contract import CLOSING, PARTIAL, RESET, TIMED_OUT
+from servers.contract import CLOSING, MESSAGES, PARTIAL, RESET, TIMED_OUT, Step
+from servers.stepping import uncounted
+from servers.work import Work
 
 if TYPE_CHECKING:
     from servers.models.asyncio.server import Server
@@ -71,15 +73,17 @@ class StreamsConnection:
     async def _converse(self, writer: asyncio.StreamWriter, transport: asyncio.Transport) -> None:
         """Answer until the peer has said all, the protocol wants to close, or a message takes too long."""
         protocol, timeout_s = self._protocol, self._server.service.config.message_timeout_s
-        clock = asyncio.get_running_loop().time
+        clock, work = asyncio.get_running_loop().time, self._server.service.work
         deadline_s: float | None = None
         try:
             while chunk := await self._next_chunk(transport, deadline_s):
-                reply = protocol.receive(chunk)
-                if reply:
+                if work is not None:
+                    await self._work_off(writer, transport, uncounted(protocol.steps(chunk), self._tally), work)
+                elif reply := protocol.receive(chunk):
                     writer.write(reply)
                     await writer.drain()
-                del chunk, reply  # they would be held through the next wait
+                    del reply  # it would be held through the next wait
+                del chunk
                 if protocol.phase is CLOSING:
                     return
                 if protocol.phase is not PARTIAL or not timeout_s:
@@ -90,6 +94,25 @@ class StreamsConnection:
             if error.errno is not None:  # the system's: the connection is lost
                 raise
             self._tally[TIMED_OUT] += 1
+
+    async def _work_off(
+        self, writer: asyncio.StreamWriter, transport: asyncio.Transport, steps: list[Step], work: Work
+    ) -> None:
+        """Do the work of each request, then send its reply; the connection is not read, the loop serves others."""
+        was_read = transport.is_reading()
+        transport.pause_reading()
+        for step in steps:
+            if step.is_answer:
+                if work.cpu_ns:
+                    work.spin()
+                await (self._server.later.pause() if work.wait_s else asyncio.sleep(0))
+                if transport.is_closing():
+                    raise ConnectionResetError
+                self._tally[MESSAGES] += 1
+            writer.write(step.reply)
+            await writer.drain()
+        if was_read and not (self._draining or transport.is_closing()):
+            transport.resume_reading()
 
     async def _next_chunk(self, transport: asyncio.Transport, deadline_s: float | None) -> bytes:
         """Return what arrives next, nothing at the end; raises TimeoutError when it comes too late."""

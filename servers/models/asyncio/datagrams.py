@@ -14,9 +14,12 @@ import asyncio
 from typing import cast
 
 from servers.contract import UNDELIVERED, DatagramProtocol
-from servers.datagrams import Mailbox, Responder, count_undelivered
+from servers.datagrams import Mailbox, count_undelivered
+from servers.models.asyncio.later import Later
 from servers.models.asyncio.server import stop_event
 from servers.service import Service, datagram_buffer
+from servers.signals import StopSignal
+from servers.stepping import Errands, new_errands, new_responder
 
 
 class DatagramServer:
@@ -25,15 +28,16 @@ class DatagramServer:
     def __init__(self, service: Service[DatagramProtocol], mailbox: Mailbox) -> None:
         self._service = service
         self._mailbox = mailbox
-        self._protocol = service.new_protocol(service.tally)
 
     async def serve(self) -> None:
         """Serve until the service is stopped and drained."""
         service, mailbox = self._service, self._mailbox
         loop, stop = asyncio.get_running_loop(), service.stop
-        stopping = stop_event(stop)
+        stopping, later = stop_event(stop), Later(service.work)
+        errands = new_errands(service, mailbox.socket, later)
+        rest = new_responder(service, mailbox.socket, datagram_buffer(service.config), errands)
         transport, endpoint = await loop.create_datagram_endpoint(
-            lambda: _Endpoint(self._protocol, service), sock=mailbox.socket
+            lambda: _Endpoint(service, errands), sock=mailbox.socket
         )
         if hasattr(transport, "max_size"):  # asyncio's own: how much it allocates for a datagram
             transport.max_size = service.config.recv_bytes + 1
@@ -41,8 +45,10 @@ class DatagramServer:
         await stopping.wait()
         loop.remove_reader(stop.fileno())
         mailbox.stop_admitting()
-        rest = Responder(mailbox.socket, self._protocol, datagram_buffer(service.config), service.tally)
         rest.respond_to_rest(stop.remaining_s)
+        if errands is not None:
+            await _finish(errands, stop, later)
+        later.close()
         transport.close()
         try:
             await asyncio.wait_for(endpoint.closed.wait(), stop.remaining_s())
@@ -50,11 +56,21 @@ class DatagramServer:
             transport.abort()
 
 
+async def _finish(errands: Errands, stop: StopSignal, later: Later) -> None:
+    """Wait until no errand is left; give up what is left at the drain deadline."""
+    while errands.is_busy:
+        try:
+            await asyncio.wait_for(later.pause(), stop.remaining_s())  # whoever waits now has waited by then
+        except TimeoutError:
+            errands.give_up()
+
+
 class _Endpoint(asyncio.DatagramProtocol):
-    def __init__(self, protocol: DatagramProtocol, service: Service[DatagramProtocol]) -> None:
+    def __init__(self, service: Service[DatagramProtocol], errands: Errands | None) -> None:
         self.closed = asyncio.Event()
-        self._receive = protocol.receive
+        self._receive = service.new_protocol(service.tally).receive
         self._tally = service.tally
+        self._errands = errands
         self._held_up = False
         self._transport: asyncio.DatagramTransport
 
@@ -66,7 +82,11 @@ class _Endpoint(asyncio.DatagramProtocol):
             self._tally[UNDELIVERED] += 1
             return
         reply = self._receive(data)
-        if reply is not None:
+        if reply is None:
+            return
+        if self._errands is not None:
+            self._errands.take(reply, address)
+        else:
             self._transport.sendto(reply, address)
 
     def pause_writing(self) -> None:

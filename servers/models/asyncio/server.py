@@ -11,6 +11,7 @@ from servers.config import LINGER_S
 from servers.contract import ABORTED, LIVE, StreamProtocol
 from servers.models.asyncio.callbacks import AllocatingConnection, BufferedConnection
 from servers.models.asyncio.coroutines import StreamsConnection
+from servers.models.asyncio.later import Later
 from servers.service import Service, receive_buffer
 from servers.signals import StopSignal
 
@@ -31,6 +32,7 @@ class Server:
         self.service = service
         self.connections: set[Connection] = set()
         self.buffer = receive_buffer(service.config)
+        self.later: Later
         self._acceptor = acceptor
         self._emptied = asyncio.Event()
         self._adopting: set[asyncio.Task[None]] = set()
@@ -38,6 +40,7 @@ class Server:
     async def serve(self) -> None:
         """Serve until the service is stopped and drained."""
         loop = asyncio.get_running_loop()
+        self.later = Later(self.service.work)
         stopping = stop_event(self.service.stop)
         loop.add_reader(self._acceptor.fileno(), self._accept)
         self.service.ready()
@@ -48,6 +51,7 @@ class Server:
         self._acceptor.close()
         await asyncio.gather(*self._adopting)
         await self._drain()
+        self.later.close()
         loop.remove_reader(self.service.stop.fileno())
 
     def forget(self, connection: Connection) -> None:

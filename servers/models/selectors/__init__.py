@@ -19,15 +19,18 @@ from __future__ import annotations
 import selectors
 import socket
 import time
+from math import inf
 from typing import Any
 
 from servers.acceptor import Acceptor
 from servers.config import LINGER_S, SELECTORS, ServerConfig
 from servers.contract import ABORTED, LIVE, DatagramProtocol, StreamProtocol, Variant
-from servers.datagrams import Mailbox, Responder
+from servers.datagrams import Mailbox
 from servers.deadlines import Deadlines
+from servers.later import Later
 from servers.models.selectors.connection import Connection
 from servers.service import Service, datagram_buffer, receive_buffer
+from servers.stepping import finish_errands, new_errands, new_responder
 
 SUMMARY = "one thread, an event loop on a selector"
 KEEPS_PEERS = False
@@ -79,15 +82,15 @@ def serve_stream(service: Service[StreamProtocol], acceptors: list[Acceptor]) ->
             loop.add(connection)
         acceptor.close()
         loop.drain()
+        loop.later.close()
 
 
 def serve_datagrams(service: Service[DatagramProtocol], mailboxes: list[Mailbox]) -> None:
     """Serve datagrams until the service is stopped and drained."""
-    mailbox, stop = mailboxes[0], service.stop
-    protocol = service.new_protocol(service.tally)
-    responder = Responder(mailbox.socket, protocol, datagram_buffer(service.config), service.tally)
+    mailbox, stop, later = mailboxes[0], service.stop, Later(service.work)
+    errands = new_errands(service, mailbox.socket, later)
+    responder = new_responder(service, mailbox.socket, datagram_buffer(service.config), errands)
     with _new_selector(service.config) as selector:
-        selector.register(stop, _READ, stop.clear)
 
         def on_ready() -> None:
             held = responder.holds_reply
@@ -95,14 +98,24 @@ def serve_datagrams(service: Service[DatagramProtocol], mailboxes: list[Mailbox]
             if responder.holds_reply is not held:
                 selector.modify(mailbox, _READ if held else _WRITE, on_ready)
 
+        def turn() -> None:
+            for key, _ in selector.select(later.sleep_s(stop.remaining_s() if stop.requested else inf)):
+                key.data()
+            later.run()
+
+        selector.register(stop, _READ, stop.clear)
         selector.register(mailbox, _READ, on_ready)
+        for descriptor in later.descriptors():
+            selector.register(descriptor, _READ, lambda: None)
         service.ready()
         while not stop.requested:
-            for key, _ in selector.select():
-                key.data()
+            turn()
+        selector.unregister(mailbox)
         mailbox.stop_admitting()
         responder.respond_to_rest(stop.remaining_s)
+        finish_errands(errands, stop, turn)
         mailbox.close()
+    later.close()
 
 
 def _new_selector(config: ServerConfig) -> selectors.BaseSelector:
@@ -120,6 +133,9 @@ class Loop:
         self.unread: set[Connection] = set()  # while draining: those that may still hold something received
         self.message_deadlines = Deadlines(service.config.message_timeout_s)
         self.linger_deadlines = Deadlines(LINGER_S)
+        self.later = Later(service.work)
+        for descriptor in self.later.descriptors():
+            selector.register(descriptor, _READ, lambda _events: None)
         self._connections: set[Connection] = set()
 
     def run_until_stopped(self) -> None:
@@ -168,11 +184,17 @@ class Loop:
         self.service.tally[LIVE] -= 1
 
     def _wait_s(self) -> float | None:
-        deadlines = [at for at in (self.message_deadlines.next_s(), self.linger_deadlines.next_s()) if at is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        sources = (self.message_deadlines, self.linger_deadlines, self.later)
+        return _until([at for each in sources if (at := each.next_s()) is not None])
 
     def _expire(self) -> None:
         for deadlines in (self.message_deadlines, self.linger_deadlines):
             if deadlines.next_s() is not None:
                 for on_expiry in deadlines.expired(time.monotonic()):
                     on_expiry()
+        self.later.run()
+
+
+def _until(times_s: list[float]) -> float | None:
+    """Return how long the loop may sleep; None is for ever."""
+    return max(0.0, min(times_s) - time.monotonic()) if times_s else None
