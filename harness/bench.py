@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.ceiling import Ceilings
 from harness.environment import ROOT
+from harness.interpreters import Interpreter
 from harness.matrix import ForeignServer
 from harness.pinning import Pinning
 from harness.scenario import Scenario
@@ -30,7 +31,8 @@ class Tools:
 class Task:
     """What one cell is to measure; `seed` fixes the load's schedule, the same for all models of a round.
 
-    `spin` has the load generator poll without sleeping, which takes a whole CPU.
+    `spin` has the load generator poll without sleeping, which takes a whole CPU. The server runs under `interpreter`,
+    or the harness's own. `impossible` says why it can't be measured here, None where nothing is known against it.
     """
 
     scenario: Scenario
@@ -39,6 +41,8 @@ class Task:
     pinning: Pinning
     foreign: ForeignServer | None = None
     spin: bool = False
+    interpreter: Interpreter | None = None
+    impossible: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,25 @@ class CatalogueError(Exception):
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A way in which a model can be had: a flag with its value, the transports over which it means something."""
+
+    flag: str
+    value: str
+    transports: tuple[str, ...]
+    available: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class Choice:
-    """A model or a transport; `reason` says why it is not available here."""
+    """A model or a transport; `reason` says why it is not available here. Models may have variants."""
 
     name: str
     summary: str
     available: bool
     reason: str | None
+    variants: tuple[Variant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,4 +66,15 @@ def read_catalogue(servers_command: Sequence[str], folder: Path) -> Catalogue:
 
 
 def _choices(entries: Sequence[Mapping[str, Any]]) -> tuple[Choice, ...]:
-    return tuple(Choice(entry["name"], entry["summary"], entry["available"], entry["reason"]) for entry in entries)
+    return tuple(
+        Choice(entry["name"], entry["summary"], entry["available"], entry["reason"], _variants(entry))
+        for entry in entries
+    )
+
+
+def _variants(entry: Mapping[str, Any]) -> tuple[Variant, ...]:
+    found = []
+    for listed in entry.get("variants", ()):
+        flag, value = listed["options"]
+        found.append(Variant(flag, value, tuple(listed["transports"]), listed["available"], listed["reason"]))
+    return tuple(found)

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.accounting import cell_windows, memory_figures
+from harness.accounting import Reaped, cell_unavailable, cell_windows, memory_figures
+from harness.accounts import Accounts
 from harness.bench import Bench, Task
 from harness.environment import anonymous, utc_now
 from harness.failure import CellFailure
 from harness.generator import follow, load_command, read_record, running_generator
 from harness.memory import TreeMemory, read_memory
 from harness.pinning import running_on
-from harness.sampler import Accounts, Sampler
-from harness.schema import CELL_SCHEMA, Cell, CellWindow, LoadRecord, ServerOutcome
+from harness.sampler import Sampler
+from harness.schema import CELL_SCHEMA, Cell, CellWindow, LoadRecord, ServerOutcome, Usage
 from harness.server import ServerStart, new_outcome, running_server, server_start, stop_server
 from harness.verdict import ServerLife
 
@@ -35,14 +36,21 @@ class Findings:
     baseline: TreeMemory | None = None
     accounts: Accounts = field(default_factory=Accounts)
     record: LoadRecord | None = None
+    usage: dict[str, Usage | None] = field(default_factory=lambda: {"server": None, "loadgen": None})
     died: bool = False
     failure: str | None = None
 
 
 def measure_cell(task: Task, bench: Bench) -> Cell:
-    """Measure one cell; a failure is part of what is returned. Raises Interrupted when the user asks to stop."""
-    start = server_start(task.scenario, task.foreign, bench)
+    """Measure one cell; a failure is part of what is returned. Raises Interrupted when the user asks to stop.
+
+    Nothing is started for a task that is known to be impossible.
+    """
+    start = server_start(task.scenario, task.foreign, bench, task.interpreter)
     findings = Findings(utc_now(), new_outcome(start))
+    if task.impossible is not None:
+        findings.failure = anonymous(f"can't be measured here: {task.impossible}")
+        return _cell(task, findings)
     try:
         with running_on(task.pinning.loadgen_cpus):
             _measure(task, start, findings, bench)
@@ -52,6 +60,7 @@ def measure_cell(task: Task, bench: Bench) -> Cell:
 
 
 def _measure(task: Task, start: ServerStart, findings: Findings, bench: Bench) -> None:
+    before = Reaped.now()
     with running_server(start, task.pinning.server_cpus, bench, findings.server) as server:
         findings.baseline = read_memory(server.pid)
         ready = findings.server["ready"] or {}
@@ -64,14 +73,18 @@ def _measure(task: Task, start: ServerStart, findings: Findings, bench: Bench) -
         ):
             follow(generator, server, sampler, task.scenario, bench)
             findings.accounts = sampler.stop()
+        after_load = Reaped.now()
+        findings.usage["loadgen"] = after_load.since(before)
         findings.record = read_record(record, task.scenario)
         bench.watch.look()
         findings.died = server.exit_code is not None
-        stop_server(server, start, bench, findings.server)
+        connections = task.scenario.connections + task.scenario.idle
+        stop_server(server, start, bench, findings.server, connections)
+    findings.usage["server"] = Reaped.now().since(after_load)
 
 
 def _cell(task: Task, findings: Findings) -> Cell:
-    connected = findings.accounts.connected_memory
+    accounts, connections = findings.accounts, task.scenario.held_connections
     return {
         "schema": CELL_SCHEMA,
         "scenario": task.scenario.as_dict(),
@@ -80,8 +93,11 @@ def _cell(task: Task, findings: Findings) -> Cell:
         "server": findings.server,
         "load": findings.record,
         "windows": _windows(task, findings),
-        "memory": memory_figures(findings.baseline, connected, task.scenario.held_connections),
-        "series": findings.accounts.series.as_dict(),
+        "memory": memory_figures(findings.baseline, accounts.memory.server, connections),
+        "series": accounts.series.as_dict(),
+        "usage": findings.usage,
+        "accounting": {"cpu_s": accounts.spent_s, "elapsed_s": accounts.lived_s},
+        "unavailable": cell_unavailable(findings.baseline, accounts, connections, findings.usage),
         "outcome": "measured" if findings.failure is None else "failed",
         "failure": findings.failure,
     }

@@ -25,7 +25,9 @@ from harness.bench import Bench, Observer, Tools
 from harness.catalogue import CatalogueError, Choice, read_catalogue
 from harness.ceiling import CALIBRATIONS, Ceilings, read_ceilings
 from harness.environment import read_environment
+from harness.interpreters import find_interpreter
 from harness.interrupts import Interrupted, Interrupts
+from harness.limits_here import read_limits
 from harness.pinning import allowed_cpus
 from harness.plan import Narrowing, find_plan, make_plan, plan_names, read_plan_file
 from harness.plan_errors import PlanError
@@ -115,7 +117,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.set_defaults(command=command_calibrate)
     add("--quick", action="store_true", help="about a minute instead of three, with wider ranges")
-    add("--pin", default="auto", metavar="PIN", help="CPUs as in a plan: auto (default), none, or SERVER:LOADGEN")
+    add("--pin", default="auto", metavar="PIN", help="CPUs as in a plan: auto (default), one, none, or SERVER:LOADGEN")
     add("--transports", type=_names, metavar="A,B", help="measure only the ceilings of these")
     add("--results", type=Path, default=CALIBRATIONS, metavar="DIR", help="where it is stored (default: %(default)s)")
 
@@ -164,10 +166,13 @@ def prepare_run(arguments: argparse.Namespace, tools: Tools) -> Run:
     else:
         path = find_plan(arguments.plan or DEFAULT_PLAN)
         document, source = read_plan_file(path), str(path)
-    plan = make_plan(document, source, read_catalogue(tools.servers, tools.folder), narrowing)
+    ask = partial(find_interpreter, servers_command=tools.servers, folder=tools.folder)
+    plan = make_plan(document, source, read_catalogue(tools.servers, tools.folder), narrowing, ask)
+    interpreters = {named: interpreter.as_dict() for named, interpreter in plan.interpreters.items()}
+    environment = read_environment() | {"interpreters": interpreters}
     if resumed is None:
-        return new_run(plan, arguments.results, read_environment(), allowed_cpus())
-    return resumed_run(resumed, read_run(resumed), plan, read_environment(), allowed_cpus())
+        return new_run(plan, arguments.results, environment, allowed_cpus(), limits=read_limits())
+    return resumed_run(resumed, read_run(resumed), plan, environment, allowed_cpus(), limits=read_limits())
 
 
 def _find_run(name: str, results: Path) -> Path:

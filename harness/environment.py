@@ -87,6 +87,7 @@ def what_must_not_change(environment: Mapping[str, Any]) -> dict[str, Any]:
         "CPU": [cpu.get(key) for key in ("model", "count", "allowed")],
         "kernel": environment.get("kernel"),
         "Python": [environment.get(key) for key in ("python", "python_build")],
+        "interpreters": environment.get("interpreters") or {},
         "packages": environment.get("packages"),
         "code": environment.get("code"),
     }

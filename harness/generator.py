@@ -35,6 +35,7 @@ from harness.schema import (
 from harness.supervise import Child, Ended, Line, end, run_to_end
 
 AFTERMATH_S = 1.0
+CONNECTING_S = 0.005  # at most for one connection: a process is forked for it in 2 ms, and ended after the load
 SETTLE_S = 2.0  # beside warm-up and window: until the last requests of a window are through
 
 
@@ -70,7 +71,10 @@ def expected_s(scenario: Scenario) -> float:
 
 def deadline_s(scenario: Scenario, overhead_s: float) -> float:
     """Return after how long a load generator of this scenario must have ended, in seconds."""
-    return overhead_s + expected_s(scenario) + len(scenario.windows) * (2 * scenario.timeout_s + SETTLE_S)
+    connecting_s = CONNECTING_S * (scenario.connections + scenario.idle)
+    return (
+        overhead_s + connecting_s + expected_s(scenario) + len(scenario.windows) * (2 * scenario.timeout_s + SETTLE_S)
+    )
 
 
 @contextmanager

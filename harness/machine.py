@@ -39,6 +39,7 @@ COUNTERS = {
     "listen_overflows": ("netstat", "TcpExt", "ListenOverflows"),
     "listen_drops": ("netstat", "TcpExt", "ListenDrops"),
     "retransmitted_segments": ("snmp", "Tcp", "RetransSegs"),
+    "namespace_udp_drops": ("snmp", "Udp", "RcvbufErrors"),
 }
 
 

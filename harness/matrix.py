@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.catalogue import Catalogue
+from harness.obstacles import meaningless
 from harness.plan_errors import PlanError, checked, refuse_unknown
 from harness.scenario import KEYS, Key, Scenario
 
 ALL = "all"
+OF_OUR_SERVERS = ("options", "workers", "work", "python")
 
 
 @dataclass(frozen=True)
@@ -51,37 +54,69 @@ def _matrix_values(name: str, key: Key, given: object) -> list[Any]:
 
 
 def scenario_product(
-    values: Mapping[str, list[Any]], servers: Mapping[str, ForeignServer]
+    values: Mapping[str, list[Any]], servers: Mapping[str, ForeignServer], offers: Catalogue, most: Mapping[str, int]
 ) -> tuple[dict[str, Scenario], list[str]]:
-    """Return the scenarios by name, and the combinations that no server can serve."""
+    """Return the scenarios by name, and the combinations that are left out, each with its reason.
+
+    `offers` says which options go with which model, `most` how many connections a model is asked for.
+    """
     varying = [key for key in KEYS if len(values[key]) > 1 and key not in {"model", "transport"}]
     scenarios: dict[str, Scenario] = {}
     left_out = []
     for combination in itertools.product(*(values[key] for key in KEYS)):
         scenario = Scenario(**dict(zip(KEYS, combination, strict=True)))
         server = servers.get(scenario.model)
-        if server is not None and (scenario.options or scenario.workers):
-            raise PlanError(f"options and workers are flags of our servers; [servers.{scenario.model}] takes none")
+        _require_ours(scenario, server)
         name = _free_name(_scenario_name(scenario, varying), scenarios)
-        if (contradiction := scenario.contradiction) is not None:
-            left_out.append(f"{name}: {contradiction}")
-        elif server is not None and scenario.transport not in server.transports:
-            left_out.append(f"{name}: [servers.{scenario.model}] does not speak {scenario.transport}")
-        else:
+        reason = _why_left_out(scenario, server, offers, most)
+        if reason is None:
             scenarios[name] = scenario
+        else:
+            left_out.append(f"{name}: {reason}")
     if not scenarios:
         raise PlanError(f"nothing is left to measure ({'; '.join(left_out)})")
     return scenarios, left_out
+
+
+def _require_ours(scenario: Scenario, server: ForeignServer | None) -> None:
+    given = [key for key in OF_OUR_SERVERS if getattr(scenario, key) != KEYS[key].default]
+    if server is not None and given:
+        raise PlanError(
+            f"{', '.join(OF_OUR_SERVERS)} are for our servers; [servers.{scenario.model}] takes none, and the plan "
+            f"gives it {' and '.join(given)}"
+        )
+
+
+def _why_left_out(
+    scenario: Scenario, server: ForeignServer | None, offers: Catalogue, most: Mapping[str, int]
+) -> str | None:
+    if scenario.contradiction is not None:
+        return scenario.contradiction
+    if server is not None and scenario.transport not in server.transports:
+        return f"[servers.{scenario.model}] does not speak {scenario.transport}"
+    allowed = most.get(scenario.model)
+    if allowed is not None and scenario.connections + scenario.idle > allowed:
+        return f"[most_connections] asks {scenario.model} for {allowed:,} at most"
+    return None if server is not None else meaningless(scenario, offers)
 
 
 def _scenario_name(scenario: Scenario, varying: Iterable[str]) -> str:
     """Name a scenario after its model, its transport, and whatever else varies in the plan."""
     parts = [scenario.model, scenario.transport]
     for key in varying:
-        value = getattr(scenario, key)
-        text = "+".join(value) if isinstance(value, tuple) else str(value)
+        text = _text(getattr(scenario, key))
         parts.append(f"{key}_" + re.sub(r"[^A-Za-z0-9.+]+", "_", text)[:30])
     return "-".join(parts)
+
+
+def _text(value: object) -> str:
+    """Return a value as it stands in a name; of a path, the end, where paths differ."""
+    if value is None or value == ():
+        return "default"
+    if isinstance(value, tuple):
+        return "+".join(word.removeprefix("--") for word in value)
+    text = str(value)
+    return text[-30:] if "/" in text else text
 
 
 def _free_name(name: str, taken: Mapping[str, object]) -> str:

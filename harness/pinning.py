@@ -5,8 +5,8 @@ the first half of the physical cores that this process may use, the load generat
 rest. Threads of one core share its execution units, so a core is only divided when there is no other.
 
 Pinning changes the subject as well: threads that take turns at the interpreter lock run much better on one CPU than
-on two, and several processes gain nothing there. So `pin` is a dimension of a plan, `none` is a choice, and every cell
-says which CPUs it ran on.
+on two, and several processes gain nothing there. So `pin` is a dimension of a plan, `one` (a single CPU for the server)
+and `none` are choices, and every cell says which CPUs it ran on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -43,15 +43,15 @@ def allowed_cpus() -> tuple[int, ...]:
 
 
 def parse_pin(text: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Read a plan's `pin`: None for auto and none, else the CPUs before and after the colon (`0,1:2-3`).
+    """Read a plan's `pin`: None for auto, one and none, else the CPUs before and after the colon (`0,1:2-3`).
 
-    Raises ValueError when the text is none of the three forms.
+    Raises ValueError when the text is none of these forms.
     """
-    if text in {"auto", "none"}:
+    if text in {"auto", "one", "none"}:
         return None
     server, colon, loadgen = text.partition(":")
     if not colon:
-        raise ValueError(f"pin {text!r} is not auto, none or SERVER:LOADGEN")
+        raise ValueError(f"pin {text!r} is not auto, one, none or SERVER:LOADGEN")
     return _parse_cpus(server), _parse_cpus(loadgen)
 
 
@@ -75,7 +75,8 @@ def resolve_pin(text: str, allowed: Sequence[int], cores: Sequence[Sequence[int]
         return Pinning(tuple(allowed), tuple(allowed), pinned=False)
     named = parse_pin(text)
     if named is None:
-        return _divide(physical_cores(allowed) if cores is None else cores)
+        divided = _divide(physical_cores(allowed) if cores is None else cores)
+        return replace(divided, server_cpus=divided.server_cpus[:1]) if text == "one" else divided
     unusable = sorted((set(named[0]) | set(named[1])) - set(allowed))
     if unusable:
         raise ValueError(f"pin {text!r} names CPU {unusable[0]}; this process may use {cpu_list(allowed)}")

@@ -3,14 +3,17 @@
     name = "quick"          rounds = 3          seed = 1
     [defaults]              one value a key
     [matrix]                one value or a list of values a key; the scenarios are the product
+    [most_connections]      MODEL = N: what a model is asked for at most; scenarios with more are left out
     [servers.NAME]          command = [...], transports = [...]: a server that is not ours, used as model = "NAME"
 
 A mistake in a plan would otherwise show after minutes, or never, so every key and value is checked at once, and an
 error names the key, its place, what is allowed, and what was probably meant.
 
-`model = "all"` and `transport = "all"` stand for what this machine offers; they are replaced by names at reading, so
-that a stored plan says what was measured. A named model that is unavailable is an error with its reason. Combinations
-that a foreign server does not speak are left out of the product, and listed in `left_out`.
+`model = "all"`, `transport = "all"` and `python = "all"` stand for what this machine offers; they are replaced by names
+at reading, so that a stored plan says what was measured. A named model that is unavailable is an error with its reason.
+Combinations that mean nothing, or that a foreign server does not speak, are left out of the product, and listed in
+`left_out`. What means something and can't be had here is in `impossible`, and is never started: a cell that is named as
+not measured.
 """
 
 from __future__ import annotations
@@ -18,25 +21,31 @@ from __future__ import annotations
 import random
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.catalogue import Catalogue, Choice
+from harness.interpreters import Interpreter, InterpreterError, all_here
 from harness.matrix import ALL, ForeignServer, key_values, scenario_product
+from harness.obstacles import missing_here
 from harness.plan_errors import PlanError, checked, meant, refuse_unknown, require_available
-from harness.scenario import Scenario, whole_number
+from harness.scenario import MAX_CONNECTIONS, Scenario, whole_number
 
 PLANS_FOLDER = Path(__file__).resolve().parent / "plans"
 MAX_ROUNDS = 1_000
-TOP_KEYS = ("name", "rounds", "seed", "defaults", "matrix", "servers")
+TOP_KEYS = ("name", "rounds", "seed", "defaults", "matrix", "most_connections", "servers")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked plan. `document` is its stored form: as read, with "all" and narrowing resolved."""
+    """A checked plan. `document` is its stored form: as read, with "all" and narrowing resolved.
+
+    `interpreters` holds those that it names, by that name; `impossible` a sentence for each scenario that the servers
+    can't serve here.
+    """
 
     name: str
     rounds: int
@@ -45,6 +54,8 @@ class Plan:
     servers: Mapping[str, ForeignServer]
     left_out: tuple[str, ...]
     document: dict[str, Any]
+    interpreters: Mapping[str, Interpreter] = field(default_factory=dict)
+    impossible: Mapping[str, str] = field(default_factory=dict)
 
     def order(self) -> list[tuple[str, int]]:
         """Return (scenario, round) in the order of measuring: every round has its own seeded shuffle."""
@@ -63,6 +74,13 @@ class Narrowing:
     models: tuple[str, ...] | None = None
     transports: tuple[str, ...] | None = None
     rounds: int | None = None
+
+
+Ask = Callable[[str], Interpreter]
+
+
+def _no_other(named: str) -> Interpreter:
+    raise InterpreterError("only the interpreter that runs echobench is known here")
 
 
 def plan_names() -> list[str]:
@@ -93,18 +111,20 @@ def read_plan_file(path: Path) -> dict[str, Any]:
         raise PlanError(f"{path} is no TOML: {error}") from error
 
 
-def make_plan(document: object, source: str, catalogue: Catalogue, narrowing: Narrowing = Narrowing()) -> Plan:
+def make_plan(
+    document: object, source: str, catalogue: Catalogue, narrowing: Narrowing = Narrowing(), ask: Ask = _no_other
+) -> Plan:
     """Check a plan's document, narrow it, and make its scenarios.
 
-    `source` is what errors call the plan. Raises PlanError.
+    `source` is what errors call the plan; `ask` finds the interpreters that it names, each once. Raises PlanError.
     """
     try:
-        return _make_plan(document, catalogue, narrowing)
+        return _make_plan(document, catalogue, narrowing, ask)
     except PlanError as error:
         raise PlanError(f"{source}: {error}") from None
 
 
-def _make_plan(document: object, catalogue: Catalogue, narrowing: Narrowing) -> Plan:
+def _make_plan(document: object, catalogue: Catalogue, narrowing: Narrowing, ask: Ask) -> Plan:
     if not isinstance(document, dict):
         raise PlanError(f"a plan is a table of keys, not {document!r}")
     refuse_unknown(document, TOP_KEYS, "the top level")
@@ -117,9 +137,52 @@ def _make_plan(document: object, catalogue: Catalogue, narrowing: Narrowing) -> 
     values["transport"] = _transports(values["transport"], catalogue, narrowing.transports)
     if narrowing.rounds is not None:
         rounds = checked("--rounds", narrowing.rounds, whole_number(1, MAX_ROUNDS), "the command line")
-    scenarios, left_out = scenario_product(values, servers)
+    interpreters = _interpreters(
+        values["python"], ask, "[matrix]" if "python" in document.get("matrix", {}) else "[defaults]"
+    )
+    if values["python"] == [ALL]:
+        values["python"] = [None, *interpreters]
+    most = _most_connections(_table(document, "most_connections", "the top level"), catalogue, servers)
+    scenarios, left_out = scenario_product(values, servers, catalogue, most)
+    impossible = _impossible(scenarios, servers, catalogue, interpreters)
     resolved = _resolved(document, rounds, values)
-    return Plan(name, rounds, seed, scenarios, servers, tuple(left_out), resolved)
+    return Plan(name, rounds, seed, scenarios, servers, tuple(left_out), resolved, interpreters, impossible)
+
+
+def _interpreters(given: list[str | None], ask: Ask, place: str) -> dict[str, Interpreter]:
+    if given == [ALL]:
+        return all_here(ask)
+    if ALL in given:
+        raise PlanError(f'python in {place} holds "{ALL}" beside others; "{ALL}" stands alone')
+    found = {}
+    for named in given:
+        try:
+            if named is not None:
+                found[named] = ask(named)
+        except InterpreterError as error:
+            raise PlanError(f"python in {place} names {named!r}, which can't be used: {error}") from error
+    return found
+
+
+def _most_connections(
+    table: Mapping[str, Any], catalogue: Catalogue, servers: Mapping[str, ForeignServer]
+) -> dict[str, int]:
+    refuse_unknown(table, [*(choice.name for choice in catalogue.models), *servers], "[most_connections]")
+    rule = whole_number(1, MAX_CONNECTIONS)
+    return {model: checked(model, most, rule, "[most_connections]") for model, most in table.items()}
+
+
+def _impossible(
+    scenarios: Mapping[str, Scenario],
+    servers: Mapping[str, ForeignServer],
+    catalogue: Catalogue,
+    interpreters: Mapping[str, Interpreter],
+) -> dict[str, str]:
+    offers: dict[str | None, Catalogue] = {None: catalogue}
+    offers |= {named: interpreter.offers for named, interpreter in interpreters.items()}
+    ours = {name: scenario for name, scenario in scenarios.items() if scenario.model not in servers}
+    reasons = {name: missing_here(scenario, offers) for name, scenario in ours.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _plan_name(value: object) -> str:
@@ -193,6 +256,8 @@ def _narrowed(names: list[str], only: tuple[str, ...] | None, flag: str) -> list
 def _resolved(document: Mapping[str, Any], rounds: int, values: Mapping[str, list[Any]]) -> dict[str, Any]:
     """Return the document with "all" replaced by names and with what the command line left of it."""
     names = {"model": values["model"], "transport": values["transport"]}
+    if ALL in (document.get(table, {}).get("python") for table in ("matrix", "defaults")):
+        names["python"] = [named or "default" for named in values["python"]]
     resolved = {**document, "rounds": rounds, "matrix": {**document.get("matrix", {}), **names}}
     if "defaults" in document:
         resolved["defaults"] = {key: value for key, value in document["defaults"].items() if key not in names}

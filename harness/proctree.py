@@ -1,25 +1,27 @@
-"""The CPU time of a process tree at an instant, whatever forks and ends meanwhile.
+"""The processes of a tree, listed at little cost however many they are.
 
-A server may be one process or a thousand that come and go. What it has used is
+A process is known by its number and its start time: numbers are reused. So is the root: a stranger that got its number
+is not taken for it.
 
-    the own time of every live process  +  what those have collected from children they waited for.
+There are two ways to list a tree. Down from the root: `/proc/<pid>/task/<tid>/children` of every thread names the
+children (3 us a file), `stat` says the rest (5 us). Or every process of the machine is asked for its parent: one `stat`
+each, which is less where the tree has most of the machine's threads, and all there is on kernels without those lists.
 
-The own time is the process's CPU clock (`clock_gettime` on a clock made from the process's number): nanoseconds, one
-system call, and it still answers for a process that has ended and was not waited for. `/proc/<pid>/stat` would count
-in ticks of 10 ms: a thousand children that used 0.75 ms each read 0 there. The collected time (`cutime`, `cstime`)
-stands only in `stat`; the kernel adds it up in nanoseconds and rounds the sum, so little is lost.
+Either way a thousand processes take ten milliseconds, too much for ten times a second. But numbers are given in order,
+to processes and threads alike, and the kernel shows the last one in a short file. So a listing is made once; whoever
+joined since has a number after the last one of then, and only those are asked who their parent is. When the numbers
+begin anew, or there are more new ones than the tree has processes, and every `ALL_EVERY_NS`, the tree is listed again
+as a whole.
 
-The trap is the child that ends while we look. Listed, then waited for by its parent before its clock is read: the
-clock is gone and the time now stands in the parent's `cutime`, so the parent must be read after it. Clock read, then
-waited for, then `cutime` read: counted twice. So the tree is listed before and after the burst of clock readings, and
-where a process or a collected time differs, all is read again. A tree that never holds still (a process a connection
-under heavy churn) is taken as last read, and says so in `settled`.
+* A new process has its number a moment before it can be seen. So a number that nobody has is asked for again, for
+  `PENDING_NS`: then it had ended already.
+* Children are read before their parent's `stat`: a child that is missing from the list has left its times in it.
+* Who ended stays in the listing until `forget`: reading the clocks shows it (`cputime`).
 
-A process is known by its number and its start time: numbers are reused.
+* A descendant whose parent ended is adopted by process 1, and belongs to the tree all the same, as long as it was seen
+  before.
 
-The split into user and system time is taken from the ticks of `stat`, as a proportion of the total.
-
-What breaks first: a descendant whose parent ended is adopted by process 1 and leaves the tree; its time is lost.
+What breaks first: a descendant that was never seen with its parent.
 """
 
 from __future__ import annotations
@@ -27,19 +29,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-import psutil
+from harness.procfs import list_proc, read_proc, read_short
 
-from harness.procfs import NS_PER_TICK, list_proc, read_proc
-
-ATTEMPTS = 5
-
-# How Linux numbers the CPU clock of another process, see clock_getcpuclockid(3): the inverted process number shifted
-# by three bits; the 2 asks for the scheduler's clock, user and system time together, in nanoseconds.
-SCHEDULER_CLOCK = 2
+PENDING_NS = 50_000_000
+ALL_EVERY_NS = 5_000_000_000  # against what nobody thought of, such as a container that shows numbers of its own making
+PENDING_MOST = 16  # numbers before the first listing that may not have been seen yet: more are never given at a time
+# What it costs to ask one more thread for its children, beside asking one more process for its parent.
+CHILDREN_COST, STAT_COST = 5, 7
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,8 @@ class Process:
     """One process as `/proc/<pid>/stat` shows it; times in clock ticks."""
 
     pid: int
+    parent_pid: int
     start_ticks: int
-    user_ticks: int
-    system_ticks: int
     reaped_user_ticks: int
     reaped_system_ticks: int
     threads: int
@@ -61,54 +61,160 @@ class Process:
 
 
 @dataclass(frozen=True)
-class TreeCpu:
-    """What a tree had used up to `at_monotonic_ns`; `total_ns` is exact, the ticks only give the proportions."""
+class Listing:
+    """The live and the not yet waited for processes of a tree by number.
 
-    at_monotonic_ns: int
-    total_ns: int
-    user_ticks: int
-    system_ticks: int
-    processes: int
-    threads: int
-    settled: bool
+    `watched` are those whose `stat` may change while nothing is forked: they have, or had, children or threads.
+    """
+
+    processes: Mapping[int, Process] = field(default_factory=dict)
+    watched: frozenset[int] = frozenset()
+    complete: bool = False  # it can be gone on from
+
+    @property
+    def threads(self) -> int:
+        """Return the threads of all processes."""
+        return sum(process.threads for process in self.processes.values())
 
 
-# (process number, its start time, thread number) -> nanoseconds on a CPU
-ThreadTimes = Mapping[tuple[int, int, int], int]
+class TreeLister:
+    """Lists one tree again and again; after the first time it looks only at those who may have joined it.
+
+    `last` is the tree as it was listed last.
+    """
+
+    def __init__(self, root_pid: int) -> None:
+        self._root_pid = root_pid
+        self._root: Process | None = None
+        self.last = Listing()
+        self._last_number: int | None = None
+        self._all_listed_ns = 0
+        self._pending_ns: dict[int, int] = {}  # numbers that nobody had when they were first looked for
+
+    def list(self) -> Listing:
+        """Return the processes of the tree; some of them may have ended. Empty when the root did."""
+        now_ns, (number, threads) = time.monotonic_ns(), _kernel_counts()
+        if self._must_list_all(number) or now_ns - self._all_listed_ns > ALL_EVERY_NS:
+            self._list_all(number, threads, now_ns)
+        else:
+            assert number is not None  # else all is listed
+            assert self._last_number is not None
+            self._admit([*self._pending_ns, *range(self._last_number + 1, number + 1)], now_ns)
+        self._last_number = number
+        return self.last
+
+    def forget(self, gone: AbstractSet[int]) -> None:
+        """Take processes off the list that are gone, so that their numbers mean nobody."""
+        left = {pid: process for pid, process in self.last.processes.items() if pid not in gone}
+        self.last = replace(self.last, processes=left, watched=self.last.watched & left.keys())
+
+    def _must_list_all(self, number: int | None) -> bool:
+        if number is None or self._last_number is None or not self.last.complete:
+            return True
+        most = max(PENDING_MOST, len(self.last.processes))
+        return not 0 <= number - self._last_number <= most
+
+    def _list_all(self, number: int | None, threads: int, now_ns: int) -> None:
+        others = threads - self.last.threads
+        by_search = not _kernel_lists_children() or self.last.threads * CHILDREN_COST > others * STAT_COST
+        self._all_listed_ns = now_ns
+        listed = self._of_the_same_root(search_tree(self._root_pid) if by_search else walk_tree(self._root_pid))
+        self.last = self._with_orphans(listed) if listed.processes else listed
+        recent = range(number - PENDING_MOST + 1, number + 1) if number is not None else ()
+        self._pending_ns = {pid: now_ns for pid in recent if pid not in self.last.processes}
+
+    def _of_the_same_root(self, listing: Listing) -> Listing:
+        root = listing.processes.get(self._root_pid)
+        if self._root is None:
+            self._root = root
+        is_same = root is not None and self._root is not None and root.identity == self._root.identity
+        return listing if is_same else Listing()
+
+    def _with_orphans(self, listing: Listing) -> Listing:
+        """Add those who were in the tree before, and live on where they can't be found from its root."""
+        missing = [process for pid, process in self.last.processes.items() if pid not in listing.processes]
+        orphans = {
+            orphan.pid: orphan
+            for process in missing
+            if (orphan := read_process(process.pid)) is not None and orphan.identity == process.identity
+        }
+        if not orphans:
+            return listing
+        both = {**listing.processes, **orphans}
+        return replace(listing, processes=both, watched=listing.watched | (self.last.watched & orphans.keys()))
+
+    def _admit(self, numbers: Iterable[int], now_ns: int) -> None:
+        """Add those of the numbers that are processes of the tree, in ascending order: parents come first."""
+        joined: dict[int, Process] = {}
+        changed: set[int] = set()
+        waiting_ns: dict[int, int] = {}
+        for number in numbers:
+            kin = _read_kin(number)
+            if kin is None:
+                first_ns = self._pending_ns.get(number, now_ns)
+                waiting_ns |= {number: first_ns} if now_ns - first_ns < PENDING_NS else {}
+                continue
+            process_pid, parent_pid = kin
+            above = parent_pid if process_pid == number else process_pid  # the number may be a thread's
+            if above not in self.last.processes and above not in joined:
+                continue
+            changed.add(above)
+            if process_pid == number and (process := read_process(number)) is not None:
+                joined[number] = process
+        self._pending_ns = waiting_ns
+        if changed or joined:
+            joined |= {pid: process for pid in changed if (process := read_process(pid)) is not None}
+            both = {**self.last.processes, **joined}
+            self.last = replace(self.last, processes=both, watched=self.last.watched | changed)
 
 
 def read_process(pid: int) -> Process | None:
     """Return a process, or None where there is none of this number."""
-    stat = read_proc(f"/proc/{pid}/stat")
+    stat = read_short(f"/proc/{pid}/stat")
     if not stat:
         return None
     # The name in parentheses may hold blanks and parentheses itself; all that follows is numbers.
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    user, system, reaped_user, reaped_system = (int(field) for field in fields[11:15])
-    return Process(pid, int(fields[19]), user, system, reaped_user, reaped_system, threads=int(fields[17]))
+    fields = stat[stat.rindex(b")") + 2 :].split(maxsplit=20)
+    return Process(pid, int(fields[1]), int(fields[19]), int(fields[13]), int(fields[14]), threads=int(fields[17]))
 
 
-def read_tree(root_pid: int) -> dict[int, Process]:
+def read_tree(root_pid: int) -> Mapping[int, Process]:
     """Return the live and the not yet waited for processes of a tree by number; empty when the root is gone."""
-    if not _kernel_lists_children():
-        return _read_all([root_pid, *_descendants_by_search(root_pid)])
+    return (walk_tree if _kernel_lists_children() else search_tree)(root_pid).processes
+
+
+def walk_tree(root_pid: int) -> Listing:
+    """List a tree from its root downwards."""
     tree: dict[int, Process] = {}
-    generation = [root_pid]
+    parents: set[int] = set()
+    generation = [(root_pid, 0)]
     while generation:
-        found = _read_all(generation)
-        tree.update(found)
-        generation = [child for pid in found for child in _children(pid) if child not in tree]
-    return tree
+        below: list[tuple[int, int]] = []
+        for pid, parent_pid in generation:
+            children, process = _with_children(pid)
+            if process is None or (parent_pid and process.parent_pid != parent_pid):
+                continue  # it ended after it was listed; its number may even be someone else's by now
+            tree[pid] = process
+            if children:
+                parents.add(pid)
+            below += [(child, pid) for child in children if child not in tree]
+        generation = below
+    return Listing(tree, _watched(tree.values(), parents | {root_pid}), complete=root_pid in tree)
 
 
-def _read_all(pids: Iterable[int]) -> dict[int, Process]:
-    return {pid: process for pid in pids if (process := read_process(pid)) is not None}
+def _with_children(pid: int) -> tuple[list[int], Process | None]:
+    """Return the numbers of a process's children, and then the process itself."""
+    children = _children_of_thread(pid, pid)
+    process = read_process(pid)
+    if process is None or process.threads == 1:
+        return children, process
+    others = (int(task) for task in list_proc(f"/proc/{pid}/task"))
+    children += [child for task in others if task != pid for child in _children_of_thread(pid, task)]
+    return children, read_process(pid)
 
 
-def _children(pid: int) -> Iterator[int]:
-    for task in list_proc(f"/proc/{pid}/task"):
-        for child in (read_proc(f"/proc/{pid}/task/{task}/children") or b"").split():
-            yield int(child)
+def _children_of_thread(pid: int, thread: int) -> list[int]:
+    return [int(child) for child in (read_proc(f"/proc/{pid}/task/{thread}/children") or b"").split()]
 
 
 @cache
@@ -116,70 +222,56 @@ def _kernel_lists_children() -> bool:
     return Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
-def _descendants_by_search(root_pid: int) -> list[int]:
-    """Find a tree by asking every process for its parent: slow, for kernels without CONFIG_PROC_CHILDREN."""
-    try:
-        return [child.pid for child in psutil.Process(root_pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+def search_tree(root_pid: int) -> Listing:
+    """List a tree by asking every process of the machine for its parent."""
+    numbers = [int(name) for name in list_proc("/proc") if name.isdecimal()]
+    found = {pid: process for pid in numbers if (process := read_process(pid)) is not None}
+    children: dict[int, list[int]] = {}
+    for process in found.values():
+        children.setdefault(process.parent_pid, []).append(process.pid)
+    tree = {pid: found[pid] for pid in _descent(root_pid, children) if pid in found}
+    parents = {process.parent_pid for process in tree.values()} & tree.keys()
+    # Who vanished meanwhile may have been the only child of a process that was read before it.
+    complete = len(found) == len(numbers) and root_pid in tree
+    return Listing(tree, _watched(tree.values(), parents | {root_pid}), complete)
 
 
-def cpu_clock_ns(pid: int) -> int | None:
-    """Return the nanoseconds of CPU that a process has used itself, or None where it is gone."""
-    try:
-        return time.clock_gettime_ns((~pid << 3) | SCHEDULER_CLOCK)
-    except OSError:  # EINVAL: no such process
+def _descent(root_pid: int, children: Mapping[int, list[int]]) -> Iterator[int]:
+    waiting = [root_pid]
+    while waiting:
+        pid = waiting.pop()
+        yield pid
+        waiting += children.get(pid, [])
+
+
+def _watched(processes: Iterable[Process], parents: set[int]) -> frozenset[int]:
+    changing = {
+        process.pid
+        for process in processes
+        if process.threads > 1 or process.reaped_user_ticks or process.reaped_system_ticks
+    }
+    return frozenset(changing | parents)
+
+
+def _read_kin(number: int) -> tuple[int, int] | None:
+    """Return the process that a number belongs to, as its own or one of its threads', and that process's parent."""
+    status = read_short(f"/proc/{number}/status")
+    if not status:
         return None
+    return int(_line_of(b"\nTgid:", status)), int(_line_of(b"\nPPid:", status))
 
 
-def read_cpu(root_pid: int, at_monotonic_ns: int = 0) -> TreeCpu:
-    """Return what a tree has used at an instant (at once when the instant is past).
+def _line_of(name: bytes, status: bytes) -> bytes:
+    begins = status.index(name) + len(name)
+    return status[begins : status.index(b"\n", begins)]
 
-    The listing is done before the instant, so that only the burst of clock readings, 1.5 us a process, stands at it.
+
+def _kernel_counts() -> tuple[int | None, int]:
+    """Return the number that was last given to a process or thread (None: not to be had), and how many there are.
+
+    `/proc/loadavg` reads `0.20 0.18 0.12 1/80 11206`; the last number is the one of this PID namespace.
     """
-    before = read_tree(root_pid)
-    sleep_until(at_monotonic_ns)
-    for _ in range(ATTEMPTS):
-        read_at_ns = time.monotonic_ns()
-        clocks_ns = [cpu_clock_ns(pid) for pid in before]
-        after = read_tree(root_pid)
-        settled = None not in clocks_ns and _unmoved(before, after)
-        if settled:
-            break
-        before = after
-    reaped = sum(process.reaped_user_ticks + process.reaped_system_ticks for process in after.values())
-    return TreeCpu(
-        at_monotonic_ns=read_at_ns,
-        total_ns=sum(clock for clock in clocks_ns if clock is not None) + reaped * NS_PER_TICK,
-        user_ticks=sum(process.user_ticks + process.reaped_user_ticks for process in after.values()),
-        system_ticks=sum(process.system_ticks + process.reaped_system_ticks for process in after.values()),
-        processes=len(after),
-        threads=sum(process.threads for process in after.values()),
-        settled=settled,
-    )
-
-
-def _unmoved(before: Mapping[int, Process], after: Mapping[int, Process]) -> bool:
-    return _reaped(before) == _reaped(after)
-
-
-def _reaped(tree: Mapping[int, Process]) -> dict[tuple[int, int], tuple[int, int]]:
-    return {process.identity: (process.reaped_user_ticks, process.reaped_system_ticks) for process in tree.values()}
-
-
-def read_thread_times(root_pid: int) -> ThreadTimes:
-    """Return how long each thread of a tree has run; a running thread's last slice, up to 4 ms, is not in it yet."""
-    times: dict[tuple[int, int, int], int] = {}
-    for process in read_tree(root_pid).values():
-        for task in list_proc(f"/proc/{process.pid}/task"):
-            schedstat = read_proc(f"/proc/{process.pid}/task/{task}/schedstat")
-            if schedstat:
-                times[(*process.identity, int(task))] = int(schedstat.split(maxsplit=1)[0])
-    return times
-
-
-def sleep_until(monotonic_ns: int) -> None:
-    """Sleep until an instant of CLOCK_MONOTONIC; return at once when it is past."""
-    left_ns = monotonic_ns - time.monotonic_ns()
-    if left_ns > 0:
-        time.sleep(left_ns / 1e9)
+    fields = (read_short("/proc/loadavg") or b"").split()
+    if len(fields) < 5:
+        return None, 0
+    return int(fields[4]), int(fields[3].partition(b"/")[2])

@@ -7,6 +7,9 @@ models can be compared inside a round.
 Each cell is on the disk before the next one starts. So a run can be stopped at any moment, by Ctrl-C, a crash or the
 loss of power, and resumed: what is measured stays as it is, byte for byte; what failed, was cut short or is missing is
 measured. A run is only resumed with the same plan, on the same machine, by the same code: its cells are to be compared.
+
+What the machine's limits don't allow, or the servers can't have here, is known before the run, said at its start, and
+stored as a cell that failed, with its reason; nothing is started for it. Limits may be raised and the run resumed.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from harness.cell import measure_cell
 from harness.environment import what_must_not_change
 from harness.generator import expected_s
 from harness.interrupts import Interrupted
+from harness.limits import NO_LIMITS, Limits, describe, why_not
 from harness.pinning import cpu_list, resolve_pin
 from harness.plan import Plan
 from harness.plan_errors import PlanError
@@ -53,11 +57,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Run:
-    """A run on disk: its folder, its own document, and its cells in the order of measuring."""
+    """A run on disk: its folder, its own document, its cells in the order of measuring; and the machine's limits."""
 
     folder: Path
     document: dict[str, Any]
     entries: tuple[Entry, ...]
+    limits: Limits = NO_LIMITS
 
 
 @dataclass
@@ -102,14 +107,21 @@ def _measure_entry(entry: Entry, total: int, clock: Clock, bench: Bench) -> Cell
     bench.tell(CellStarted(number, total, entry.scenario, entry.task.round, clock.left_s))
     cell = mark_near_ceiling(measure_cell(entry.task, bench), bench.ceilings)
     write_json(entry.path, cell)
-    clock.tick()
+    clock.tick(entry)
     bench.tell(CellFinished(number, total, entry.scenario, cell, clock.left_s))
     return cell
 
 
-def new_run(plan: Plan, results: Path, environment: Mapping[str, Any], allowed_cpus: tuple[int, ...]) -> Run:
+def new_run(
+    plan: Plan,
+    results: Path,
+    environment: Mapping[str, Any],
+    allowed_cpus: tuple[int, ...],
+    *,
+    limits: Limits = NO_LIMITS,
+) -> Run:
     """Make the folder of a new run; raises PlanError (a CPU that there is not) or StoreError."""
-    tasks = _tasks(plan, allowed_cpus)
+    tasks = _tasks(plan, allowed_cpus, limits)
     stamp = environment["started"].replace("-", "").replace(":", "")
     folder = make_run_folder(results, f"{stamp}-{plan.name}")
     entries = _entries(tasks, folder)
@@ -121,17 +133,30 @@ def new_run(plan: Plan, results: Path, environment: Mapping[str, Any], allowed_c
         "seed": plan.seed,
         "order": [entry.as_dict() for entry in entries],
         "left_out": list(plan.left_out),
+        **_known_before(tasks, limits),
         "state": "running",
     }
-    run = Run(folder, document, entries)
+    run = Run(folder, document, entries, limits)
     write_run(folder, document)
     return run
 
 
+def _known_before(tasks: list[tuple[str, Task]], limits: Limits) -> dict[str, Any]:
+    """Return what a run stores of the limits, and of the scenarios that can't be measured, each with its reason."""
+    impossible = {name: task.impossible for name, task in sorted(tasks, key=lambda each: each[0]) if task.impossible}
+    return {"limits": limits.as_dict(), "impossible": impossible}
+
+
 def resumed_run(
-    folder: Path, document: dict[str, Any], plan: Plan, environment: Mapping[str, Any], allowed_cpus: tuple[int, ...]
+    folder: Path,
+    document: dict[str, Any],
+    plan: Plan,
+    environment: Mapping[str, Any],
+    allowed_cpus: tuple[int, ...],
+    *,
+    limits: Limits = NO_LIMITS,
 ) -> Run:
-    """Return a run as stored in its folder, to be gone on with.
+    """Return a run as stored in its folder, to be gone on with. The limits are as they are now.
 
     Raises ResumeError where plan, machine or code are not those that it was started with.
     """
@@ -142,7 +167,8 @@ def resumed_run(
     if before != now:
         differing = _differences(before, now)
         raise ResumeError(f"{folder} was started under other conditions (it differs in {differing}): start a new run")
-    return Run(folder, document, _entries(_tasks(plan, allowed_cpus), folder))
+    tasks = _tasks(plan, allowed_cpus, limits)
+    return Run(folder, document | _known_before(tasks, limits), _entries(tasks, folder), limits)
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -159,7 +185,7 @@ def is_measured(entry: Entry) -> bool:
     return same and cell["outcome"] == "measured"
 
 
-def _tasks(plan: Plan, allowed_cpus: tuple[int, ...]) -> list[tuple[str, Task]]:
+def _tasks(plan: Plan, allowed_cpus: tuple[int, ...], limits: Limits) -> list[tuple[str, Task]]:
     tasks = []
     for name, round_ in plan.order():
         scenario = plan.scenarios[name]
@@ -167,9 +193,18 @@ def _tasks(plan: Plan, allowed_cpus: tuple[int, ...]) -> list[tuple[str, Task]]:
             pinning = resolve_pin(scenario.pin, allowed_cpus)
         except ValueError as error:
             raise PlanError(f"plan {plan.name}: {error}") from error
-        scenario = replace(scenario, pin=pinning.text)
-        seed = plan.seed + round_ - 1
-        tasks.append((name, Task(scenario, round_, seed, pinning, plan.servers.get(scenario.model))))
+        foreign = plan.servers.get(scenario.model)
+        cpus = len(pinning.server_cpus)
+        task = Task(
+            replace(scenario, pin=pinning.text),
+            round_,
+            seed=plan.seed + round_ - 1,
+            pinning=pinning,
+            foreign=foreign,
+            interpreter=plan.interpreters.get(scenario.python or ""),
+            impossible=plan.impossible.get(name) or why_not(scenario, limits, cpus, ours=foreign is None),
+        )
+        tasks.append((name, task))
     return tasks
 
 
@@ -181,6 +216,7 @@ def _entries(tasks: list[tuple[str, Task]], folder: Path) -> tuple[Entry, ...]:
 
 def _run_started(run: Run, outcome: Outcome, clock: Clock, remarks: tuple[str, ...]) -> RunStarted:
     notes = [f"left out: {sentence}" for sentence in run.document.get("left_out", [])]
+    notes += _impossible_notes(run)
     notes += remarks
     shared = [entry.task.pinning for entry in run.entries if entry.task.pinning.pinned and entry.task.pinning.shared]
     if shared:
@@ -189,6 +225,16 @@ def _run_started(run: Run, outcome: Outcome, clock: Clock, remarks: tuple[str, .
     return RunStarted(
         run.document["plan"]["name"], run.folder, len(run.entries), outcome.measured, tuple(notes), clock.left_s
     )
+
+
+def _impossible_notes(run: Run) -> list[str]:
+    """Return what can't be measured, the scenarios of one reason together, and the limits that it was held against."""
+    names: dict[str, set[str]] = {}
+    for entry in run.entries:
+        if entry.task.impossible is not None:
+            names.setdefault(entry.task.impossible, set()).add(entry.scenario)
+    notes = [f"can't be measured here: {', '.join(sorted(named))}: {reason}" for reason, named in names.items()]
+    return [*sorted(notes), describe(run.limits)] if notes else []
 
 
 def _write_state(run: Run, state: str) -> None:
@@ -200,13 +246,13 @@ class Clock:
     """Estimates the time left: cells differ by their windows, and what comes on top is learned from those measured."""
 
     def __init__(self, pending: list[Entry]) -> None:
-        self._expected_s = [expected_s(entry.task.scenario) for entry in pending]
+        self._expected_s = [expected_s(entry.task.scenario) for entry in pending if not entry.task.impossible]
         self._done = 0
         self._started = time.monotonic()
 
-    def tick(self) -> None:
-        """Note that a cell is done."""
-        self._done += 1
+    def tick(self, entry: Entry) -> None:
+        """Note that a cell is done; one that nothing was started for took no time."""
+        self._done += entry.task.impossible is None
 
     @property
     def left_s(self) -> float:

@@ -3,15 +3,18 @@
 The load generator announces a window before it opens, in the clock that all processes of a host share. The sampler
 keeps a small agenda of what is due when, sleeps to each instant and reads. There are three kinds of entries:
 
-* the two ends of a window: the CPU clocks are read at the instants themselves; what is slow to read, the time of every
-  thread, is read before the opening and after the closing;
-* memory, from the moment when all connections are up, over and over: connected means that the kernel took the
-  connections, a server that forks needs some more time for its children. The last reading counts. Walking page tables
-  disturbs the server, so none is made in a window, and one that is not through when a window comes near is given up.
-  After the last window connections may be going down already, so a reading needs a window ahead;
+* the two ends of a window: the CPU clocks are read at the instants themselves; what is slow to read, every thread, is
+  read before the opening and after the closing. What is read before an end begins the earlier the more threads there
+  are;
+* memory: once when all connections are up, and again shortly before each window. Connected means that the kernel took
+  the connections, a server that forks needs some more time for its children, so the last reading counts. Walking page
+  tables disturbs the server, so none is made in a window, and one that is not through when a window comes near is given
+  up. After the last window connections may be going down already, so a reading needs a window ahead;
 * the time series, ten times a second on small trees. Each sample is paid for in the sampler's own CPU time, and the
-  next one waits until it costs no more than 1 % of a CPU. The harness is pinned to the load generator's CPUs, so what
-  the sampler uses is taken from the generator, never from the server.
+  next one waits until the series costs no more than 0.5 % of a CPU, which leaves as much to the ends.
+
+The harness is pinned to the load generator's CPUs, so what the sampler uses is taken from the generator, never from the
+server. How much that is, is kept with every window: from the first reading for its opening to the last for its closing.
 
 An error in here would leave a hole in a record, so it is kept and raised in the thread that stops the sampler.
 """
@@ -23,67 +26,36 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from harness.accounts import SERIES_EVERY_S, Accounts, End, HeldMemory
+from harness.cputime import TreeClock, TreeCpu
 from harness.machine import MachineState, read_machine
-from harness.memory import TreeMemory, read_memory
-from harness.proctree import ThreadTimes, TreeCpu, read_cpu, read_thread_times
+from harness.memory import TreeMemory, read_memory, tree_rss
+from harness.threads import Threads, read_threads
 
 LEAD_NS = 40_000_000  # reading begins so long before an end of a window, less than the notice that it is given
-SERIES_EVERY_S = 0.1
-BUDGET = 0.01  # of one CPU
-MEMORY_EVERY_S = 0.1
-MEMORY_REST = 10  # times as long as a reading took does the server get to itself before the next
+LEAD_A_THREAD_NS = 15_000  # and so much longer for each thread of the tree
+BUDGET = 0.005  # of one CPU
+RSS_PROCESSES_MOST = 100  # the series has RSS of trees up to here: a file a process
 
 
 @dataclass(frozen=True)
-class End:
-    """Everything that was read at one end of a window."""
+class _Tree:
+    """One side: its CPU clock, and its processes as last sampled."""
 
-    due_monotonic_ns: int
-    server: TreeCpu
-    loadgen: TreeCpu
-    machine: MachineState
-    thread_times: ThreadTimes
-    thread_times_at_ns: int
+    clock: TreeClock
 
+    def threads(self) -> Threads:
+        """Return its threads."""
+        return read_threads(self.clock.list())
 
-@dataclass
-class Series:
-    """The time series, a list a column: when, CPU seconds since each program's start, processes and threads."""
-
-    slowest_every_s: float = SERIES_EVERY_S
-    monotonic_ns: list[int] = field(default_factory=list)
-    server_cpu_s: list[float] = field(default_factory=list)
-    loadgen_cpu_s: list[float] = field(default_factory=list)
-    processes: list[int] = field(default_factory=list)
-    threads: list[int] = field(default_factory=list)
-
-    def add(self, server: TreeCpu, loadgen: TreeCpu) -> None:
-        """Append one sample."""
-        self.monotonic_ns.append(server.at_monotonic_ns)
-        self.server_cpu_s.append(round(server.total_ns / 1e9, 6))
-        self.loadgen_cpu_s.append(round(loadgen.total_ns / 1e9, 6))
-        self.processes.append(server.processes)
-        self.threads.append(server.threads)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the stored form."""
-        columns = dict(vars(self))
-        return {"every_s": columns.pop("slowest_every_s"), **columns}
-
-
-@dataclass
-class Accounts:
-    """What the sampler has read: the machine before any connection, both ends by window, memory, the time series."""
-
-    openings: dict[int, End] = field(default_factory=dict)
-    closings: dict[int, End] = field(default_factory=dict)
-    machine_before: MachineState | None = None
-    connected_memory: TreeMemory | None = None
-    series: Series = field(default_factory=Series)
+    def rss_bytes(self) -> int | None:
+        """Return its resident sets, None where they are too many to be read this often."""
+        processes = self.clock.last_listed.processes
+        return tree_rss(processes) if len(processes) <= RSS_PROCESSES_MOST else None
 
 
 Job = Callable[[], None]
@@ -93,13 +65,14 @@ class Sampler:
     """Reads accounts in a thread of its own while it is entered; `accounts` grows until `stop` hands them over."""
 
     def __init__(self, server_pid: int, loadgen_pid: int, udp_port: int | None = None) -> None:
-        self._server_pid = server_pid
-        self._loadgen_pid = loadgen_pid
+        self._server = _Tree(TreeClock(server_pid))
+        self._loadgen = _Tree(TreeClock(loadgen_pid))
         self._udp_port = udp_port  # of a server over UDP: what its sockets dropped is read too
         self.accounts = Accounts()
         self._agenda: list[tuple[int, int, Job]] = []
         self._serial = itertools.count()  # two entries of the same nanosecond keep their order
         self._windows_ns: list[tuple[int, int]] = []
+        self._memory_took_ns = 0
         self._changed = threading.Condition()
         self._stopping = False
         self._error: Exception | None = None
@@ -124,15 +97,22 @@ class Sampler:
         return self._thread.is_alive()
 
     def connected(self) -> None:
-        """Take note that all connections are up: memory is read from now on, outside of windows."""
+        """Take note that all connections are up: memory is read, unless a window is open or near."""
         self._enter_job(time.monotonic_ns(), self._read_memory)
 
     def announce(self, window: int, opens_monotonic_ns: int, closes_monotonic_ns: int) -> None:
-        """Enter both ends of a window."""
+        """Enter both ends of a window, and the reading of memory before it."""
         with self._changed:
             self._windows_ns.append((opens_monotonic_ns, closes_monotonic_ns))
-        self._enter_job(opens_monotonic_ns - LEAD_NS, lambda: self._open(window, opens_monotonic_ns))
+        lead_ns = self._lead_ns()
+        memory_lead_ns = lead_ns + LEAD_NS + 2 * self._memory_took_ns
+        self._enter_job(opens_monotonic_ns - memory_lead_ns, self._read_memory)
+        self._enter_job(opens_monotonic_ns - lead_ns, lambda: self._open(window, opens_monotonic_ns))
         self._enter_job(closes_monotonic_ns - LEAD_NS, lambda: self._close(window, closes_monotonic_ns))
+
+    def _lead_ns(self) -> int:
+        threads = self.accounts.series.threads[-1:] or [0]
+        return LEAD_NS + threads[0] * LEAD_A_THREAD_NS
 
     def stop(self) -> Accounts:
         """End the thread and return the accounts; raise what went wrong in the thread, if anything did."""
@@ -153,9 +133,12 @@ class Sampler:
             self._changed.notify()
 
     def _run(self) -> None:
+        began_ns = time.monotonic_ns()
         try:
             while (job := self._next_job()) is not None:
                 job()
+                self.accounts.spent_s = time.thread_time()
+                self.accounts.lived_s = (time.monotonic_ns() - began_ns) / 1e9
         except Exception as error:  # noqa: BLE001 - raised again in the thread that calls stop()
             self._error = error
 
@@ -171,42 +154,52 @@ class Sampler:
 
     def _sample(self) -> None:
         spent_s = -time.thread_time()
-        self.accounts.series.add(read_cpu(self._server_pid), read_cpu(self._loadgen_pid))
+        series = self.accounts.series
+        server, loadgen = (side.clock.read(split=False) for side in (self._server, self._loadgen))
+        series.add(server, loadgen, self._server.rss_bytes(), self._loadgen.rss_bytes())
         spent_s += time.thread_time()
         every_s = max(SERIES_EVERY_S, spent_s / BUDGET)
-        self.accounts.series.slowest_every_s = max(self.accounts.series.slowest_every_s, round(every_s, 3))
+        series.slowest_every_s = max(series.slowest_every_s, round(every_s, 3))
         self._enter_job(time.monotonic_ns() + int(every_s * 1e9), self._sample)
 
     def _open(self, window: int, opens_ns: int) -> None:
-        thread_times_at_ns = time.monotonic_ns()
-        thread_times = read_thread_times(self._server_pid)
+        spent_s, loadgen_threads, threads_at_ns = time.thread_time(), self._loadgen.threads(), time.monotonic_ns()
+        server_threads = self._server.threads()
         server, loadgen, machine = self._read_accounts(opens_ns)
-        self.accounts.openings[window] = End(opens_ns, server, loadgen, machine, thread_times, thread_times_at_ns)
+        self.accounts.openings[window] = End(
+            opens_ns, server, loadgen, machine, server_threads, loadgen_threads, threads_at_ns, spent_s
+        )
+        self.accounts.window_memory[window] = self.accounts.memory
 
     def _close(self, window: int, closes_ns: int) -> None:
         server, loadgen, machine = self._read_accounts(closes_ns)
-        thread_times_at_ns = time.monotonic_ns()
-        thread_times = read_thread_times(self._server_pid)
-        self.accounts.closings[window] = End(closes_ns, server, loadgen, machine, thread_times, thread_times_at_ns)
+        threads_at_ns = time.monotonic_ns()
+        server_threads, loadgen_threads = self._server.threads(), self._loadgen.threads()
+        self.accounts.closings[window] = End(
+            closes_ns, server, loadgen, machine, server_threads, loadgen_threads, threads_at_ns, time.thread_time()
+        )
 
     def _read_accounts(self, at_ns: int) -> tuple[TreeCpu, TreeCpu, MachineState]:
-        server = read_cpu(self._server_pid, at_ns)
-        return server, read_cpu(self._loadgen_pid), read_machine(self._udp_port)
+        server = self._server.clock.read(at_ns)
+        return server, self._loadgen.clock.read(), read_machine(self._udp_port)
 
     def _read_memory(self) -> None:
         began_ns = time.monotonic_ns()
-        memory = None
-        if self._memory_may_be_read():
-            memory = read_memory(self._server_pid, must_stop=lambda: not self._memory_may_be_read())
-        self.accounts.connected_memory = memory or self.accounts.connected_memory
-        now_ns = time.monotonic_ns()
-        self._enter_job(now_ns + max(int(MEMORY_EVERY_S * 1e9), MEMORY_REST * (now_ns - began_ns)), self._read_memory)
+        server = self._memory_of(self._server)
+        if server is not None:
+            self.accounts.memory = HeldMemory(server, self._memory_of(self._loadgen) or self.accounts.memory.loadgen)
+        self._memory_took_ns = max(self._memory_took_ns, time.monotonic_ns() - began_ns)
+
+    def _memory_of(self, side: _Tree) -> TreeMemory | None:
+        if not self._memory_may_be_read():
+            return None
+        return read_memory(side.clock.root_pid, must_stop=lambda: not self._memory_may_be_read())
 
     def _memory_may_be_read(self) -> bool:
         """Tell whether no window is open or near, and one is ahead (as long as none was announced, one is)."""
-        now_ns = time.monotonic_ns()
+        now_ns, lead_ns = time.monotonic_ns(), self._lead_ns()
         with self._changed:
             windows = list(self._windows_ns)
-        if any(opens_ns - LEAD_NS < now_ns < closes_ns for opens_ns, closes_ns in windows):
+        if any(opens_ns - lead_ns < now_ns < closes_ns for opens_ns, closes_ns in windows):
             return False
         return not windows or any(now_ns < opens_ns for opens_ns, _ in windows)

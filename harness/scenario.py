@@ -8,12 +8,14 @@ in this table, so the scenario stored with a cell tells all of it.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.pinning import parse_pin
-from harness.schema import MAX_SWEEP_STEPS, Load, parse_payload, require_capacity, window_names
+from harness.schema import MAX_SWEEP_STEPS, WORK_FORMS, Load, parse_payload, parse_work, require_capacity, window_names
 
 MAX_CONNECTIONS = 100_000
 MAX_PAYLOAD_BYTES = 1_048_576
@@ -21,8 +23,9 @@ MAX_DATAGRAM_PAYLOAD_BYTES = 65_491
 MAX_PIPELINE = 10_000
 MAX_WORKERS = 1_024
 MAX_DURATION_S = 3_600
+PYTHON_NAME = re.compile(r"(pypy)?3\.\d{1,2}t?", re.ASCII)
 # Flags of `python -m servers` that the harness sets itself, each from its own place in the plan.
-FLAGS_WITH_A_KEY = {"--model": "model", "--transport": "transport", "--workers": "workers"}
+FLAGS_WITH_A_KEY = {"--model": "model", "--transport": "transport", "--workers": "workers", "--work": "work"}
 FLAGS_OF_THE_HARNESS = {"--host", "--port", "--list", "--json", "--help", "-h"}
 
 
@@ -63,6 +66,8 @@ class Scenario:
             return f"over udp a payload has at most {MAX_DATAGRAM_PAYLOAD_BYTES:,} bytes"
         if self.pipeline != 1 and not any(load == "closed" for load in self.loads):
             return "pipeline is for closed load, and there is none"
+        if (work_s := self.pipeline * parse_work(self.work).total_s) >= self.timeout_s:
+            return f"{self._pipelined_work} takes {work_s:g} s, and timeout_s is {self.timeout_s:g}"
         if self.mode != "churn":
             return None
         if self.transport == "udp":
@@ -70,6 +75,11 @@ class Scenario:
         if self.pipeline != 1 or self.idle:
             return 'mode = "churn" has one request on a connection: no pipeline, no idle'
         return None
+
+    @property
+    def _pipelined_work(self) -> str:
+        """Return how much work a reply waits for: requests of one connection are served one after the other."""
+        return f"work {self.work}" + (f" for each of {self.pipeline} requests" if self.pipeline > 1 else "")
 
     @property
     def windows(self) -> list[str]:
@@ -125,16 +135,35 @@ def _one_of(*texts: str) -> Rule:
     def rule(value: object) -> str:
         if isinstance(value, str) and value in texts:
             return value
-        only = "only " if len(texts) == 1 else ""
-        raise ValueError(only + " or ".join(f'"{text}"' for text in texts))
+        raise ValueError(" or ".join(f'"{text}"' for text in texts))
 
     return rule
 
 
-def _default_python(value: object) -> None:
-    """Take the interpreter that runs the harness, which is stored as none named."""
-    if value != "default":
-        raise ValueError('only "default", the interpreter that runs echobench')
+def _python(value: object) -> str | None:
+    """Take an interpreter by its version or its path; the one that runs the harness is stored as none named.
+
+    "all" stands for those of this machine until a plan has asked for them.
+    """
+    if value == "default":
+        return None
+    if isinstance(value, str) and (value == "all" or PYTHON_NAME.fullmatch(value)):
+        return value
+    if isinstance(value, str) and value.startswith(("/", "~/")):
+        path, home = Path(value), Path.home()
+        # Results are published: a home folder stands in none of them.
+        return f"~/{path.relative_to(home)}" if path.is_relative_to(home) and home != Path("/") else value
+    raise ValueError(
+        '"default" (the interpreter that runs echobench), a version in quotes, as "3.13", "3.13t" (without a GIL) or '
+        '"pypy3.11", the path of an interpreter from the root, or "all" (that are found here)'
+    )
+
+
+def _work(value: object) -> str:
+    if isinstance(value, str):
+        parse_work(value)
+        return value
+    raise ValueError(WORK_FORMS)
 
 
 def _payload(value: object) -> str:
@@ -175,7 +204,7 @@ def _pin(value: object) -> str:
             return value
     except ValueError:
         pass  # told below, in the same words as for a value that is no text
-    raise ValueError('"auto", "none" or "SERVER:LOADGEN" with the numbers of CPUs, as "0:1" or "0,1:2-3"')
+    raise ValueError('"auto", "one", "none" or "SERVER:LOADGEN" with the numbers of CPUs, as "0:1" or "0,1:2-3"')
 
 
 def _options(value: object) -> tuple[str, ...]:
@@ -201,9 +230,9 @@ KEYS: Mapping[str, Key] = {
     "timeout_s": Key(_seconds(0.001), 1.0),
     "mode": Key(_one_of("persistent", "churn"), "persistent"),
     "pipeline": Key(whole_number(1, MAX_PIPELINE), 1),
-    "work": Key(_one_of("echo"), "echo"),
+    "work": Key(_work, "echo"),
     "pin": Key(_pin, "auto"),
-    "python": Key(_default_python, None),
+    "python": Key(_python, None),
     "workers": Key(whole_number(1, MAX_WORKERS), None),
     "options": Key(_options, ()),
 }

@@ -22,13 +22,15 @@ from typing import Any
 from harness.bench import Bench
 from harness.environment import anonymous
 from harness.failure import CellFailure, describe_exit, with_last_words
+from harness.interpreters import Interpreter, under
 from harness.lines import parse_event, shown
 from harness.matrix import ForeignServer
-from harness.scenario import Scenario
+from harness.scenario import KEYS, Scenario
 from harness.schema import SERVER_SCHEMA, SchemaError, ServerOutcome, require_schema
 from harness.supervise import Child, Ended, Line, end, run_to_end
 
 HOST = "127.0.0.1"
+ENDING_S = 0.003  # at most, for the process or thread of one connection
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,21 @@ class ServerStart:
     transport: str = ""
 
 
-def server_start(scenario: Scenario, foreign: ForeignServer | None, bench: Bench) -> ServerStart:
-    """Return how the server of a scenario is started."""
+def server_start(
+    scenario: Scenario, foreign: ForeignServer | None, bench: Bench, interpreter: Interpreter | None = None
+) -> ServerStart:
+    """Return how the server of a scenario is started: under the harness's own interpreter, or another one."""
     if foreign is not None:
         values = {"{host}": HOST, "{transport}": scenario.transport}
         if any("{port}" in word for word in foreign.command):
             values["{port}"] = str(_free_port(scenario.transport))
         return ServerStart(tuple(_filled(word, values) for word in foreign.command), None, ours=False)
-    command = [*bench.tools.servers, "--model", scenario.model, "--transport", scenario.transport, "--host", HOST]
+    program = bench.tools.servers if interpreter is None else under(interpreter.executable, bench.tools.servers)
+    command = [*program, "--model", scenario.model, "--transport", scenario.transport, "--host", HOST]
     if scenario.workers is not None:
         command += ["--workers", str(scenario.workers)]
+    if scenario.work != KEYS["work"].default:
+        command += ["--work", scenario.work]
     words = (*command, "--port", "0", *scenario.options)
     return ServerStart(words, bench.tools.folder, ours=True, model=scenario.model, transport=scenario.transport)
 
@@ -132,15 +139,19 @@ def _ready_line(text: str, start: ServerStart) -> dict[str, Any]:
     return ready
 
 
-def stop_server(child: Child, start: ServerStart, bench: Bench, outcome: ServerOutcome) -> None:
-    """Ask a server to stop and take its counts; raises CellFailure when it does not do as it should."""
+def stop_server(child: Child, start: ServerStart, bench: Bench, outcome: ServerOutcome, connections: int = 0) -> None:
+    """Ask a server to stop and take its counts; raises CellFailure when it does not do as it should.
+
+    The more connections it had, the longer it may take: ten thousand threads end in nine seconds, without a server.
+    """
+    limit_s = bench.deadlines.stop_s + ENDING_S * connections
     if child.exit_code is not None:
         raise CellFailure(with_last_words(f"the server died with {describe_exit(child.exit_code)}", child))
     child.send(signal.SIGTERM)
-    last = run_to_end(bench.watch, child, time.monotonic() + bench.deadlines.stop_s)
+    last = run_to_end(bench.watch, child, time.monotonic() + limit_s)
     if last is None:
         child.send(signal.SIGKILL)
-        what = f"the server did not stop within {bench.deadlines.stop_s:g} s of SIGTERM and was killed"
+        what = f"the server did not stop within {limit_s:g} s of SIGTERM and was killed"
         raise CellFailure(with_last_words(what, child))
     events = [event for event in map(parse_event, last.lines) if event is not None and event["event"] == "stopped"]
     outcome["stopped"] = events[-1] if events else None

@@ -46,6 +46,7 @@ from harness.schema.records import (
     SchemaError,
     Second,
     ServerOutcome,
+    Usage,
     WorkerProcess,
     WorkerWindow,
     require_schema,
@@ -64,6 +65,7 @@ from harness.schema.words import (
     total_errors,
     warning,
 )
+from harness.schema.work import WORK_FORMS, WorkTimes, parse_work
 
 __all__ = [
     "ACHIEVED_LEAST",
@@ -84,6 +86,7 @@ __all__ = [
     "SAMPLES_NEEDED",
     "SERVER_SCHEMA",
     "SWEEP_STEPS",
+    "WORK_FORMS",
     "Cell",
     "CellWindow",
     "ErrorKind",
@@ -101,13 +104,16 @@ __all__ = [
     "Share",
     "Summary",
     "SweepStep",
+    "Usage",
     "WarningKind",
     "WarningRecord",
+    "WorkTimes",
     "WorkerProcess",
     "WorkerWindow",
     "describe_warning",
     "over_timeout",
     "parse_payload",
+    "parse_work",
     "percentile_rank",
     "percentile_state",
     "require_capacity",

@@ -147,13 +147,17 @@ class CellWindow(TypedDict):
     """What the harness measured over exactly one window of the load record, with the verdict.
 
     `server`, `loadgen` and `kernel` map a figure's name (unit in it) to its value, null where it can't be had.
-    `warnings` holds all of the window's warnings, the load generator's among them.
+    `unavailable` says why, by its place and name: `server.pss_bytes`. `accounting` is what reading all this cost the
+    harness itself: `cpu_s`, and `cores_used` over the window. `warnings` holds all of the window's warnings, the load
+    generator's among them.
     """
 
     server: dict[str, Any]
     loadgen: dict[str, Any]
     kernel: dict[str, Any]
     steal_s: float | None
+    accounting: NotRequired[dict[str, Any] | None]
+    unavailable: NotRequired[dict[str, str]]
     limited_by: str
     warnings: list[WarningRecord]
 
@@ -168,22 +172,40 @@ class ServerOutcome(TypedDict):
     stderr_tail: str
 
 
-class Memory(TypedDict):
-    """Proportional set size of the server's tree: ready without load, then with all connections up.
+class Usage(TypedDict):
+    """What a program and all that it waited for had used when it had ended, by the kernel's own count."""
 
-    The `own` figures leave out the pages of files, which a program outside the tree may share; `bytes_per_connection`
-    is the growth of those.
+    cpu_user_s: float
+    cpu_system_s: float
+    voluntary_switches: int
+    involuntary_switches: int
+
+
+class Memory(TypedDict):
+    """Memory of the server's tree: ready without load, then with all connections up.
+
+    PSS (each shared page divided by its sharers), RSS and USS. The `own` figures leave out the pages of files, which a
+    program outside the tree may share; `bytes_per_connection` is the growth of those.
     """
 
     baseline_pss_bytes: int | None
     connected_pss_bytes: int | None
     baseline_own_pss_bytes: NotRequired[int | None]
     connected_own_pss_bytes: NotRequired[int | None]
+    baseline_rss_bytes: NotRequired[int | None]
+    connected_rss_bytes: NotRequired[int | None]
+    baseline_uss_bytes: NotRequired[int | None]
+    connected_uss_bytes: NotRequired[int | None]
     bytes_per_connection: float | None
 
 
 class Cell(TypedDict):
-    """One scenario in one round, `echobench.cell/1`. `scenario` holds every key of a plan's matrix."""
+    """One scenario in one round, `echobench.cell/1`. `scenario` holds every key of a plan's matrix.
+
+    `usage` is the whole life of `server` and `loadgen`, null where they did not end as they should; `accounting` the
+    CPU seconds that the harness used for reading all figures, and over which time. `unavailable` says why a figure of
+    `memory`, `series` or `usage` is null, by its place and name: `memory.baseline_pss_bytes`.
+    """
 
     schema: str
     scenario: dict[str, Any]
@@ -194,6 +216,9 @@ class Cell(TypedDict):
     windows: list[CellWindow]
     memory: Memory
     series: dict[str, Any]
+    usage: NotRequired[dict[str, Usage | None]]
+    accounting: NotRequired[dict[str, float]]
+    unavailable: NotRequired[dict[str, str]]
     outcome: Literal["measured", "failed"]
     failure: str | None
 

@@ -36,6 +36,12 @@ MODELS = {
     "miscounts": "counts one too many",
     "noisy": "writes a lot to stderr",
 }
+VARIANTS = {
+    "good": [
+        {"options": ["--pace", "fast"], "transports": ["tcp"], "available": True, "reason": None},
+        {"options": ["--pace", "faster"], "transports": ["tcp"], "available": False, "reason": "it needs a tail wind"},
+    ]
+}
 
 
 def say(event: str, **fields: Any) -> None:
@@ -45,7 +51,10 @@ def say(event: str, **fields: Any) -> None:
 
 def print_list() -> None:
     """Print the catalogue."""
-    models = [{"name": name, "summary": summary, "available": True, "reason": None} for name, summary in MODELS.items()]
+    models = [
+        {"name": name, "summary": summary, "available": True, "reason": None, "variants": VARIANTS.get(name, [])}
+        for name, summary in MODELS.items()
+    ]
     models.append({"name": "absent", "summary": "is not there", "available": False, "reason": "it needs a moon"})
     transports = [{"name": "tcp", "summary": "a stream", "available": True, "reason": None}]
     transports.append({"name": "udp", "summary": "datagrams", "available": True, "reason": None})
@@ -130,7 +139,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     for flag in ("--list", "--json"):
         parser.add_argument(flag, action="store_true")
-    for flag in ("--model", "--transport", "--workers", "--backlog"):
+    for flag in ("--model", "--transport", "--workers", "--backlog", "--work", "--pace"):
         parser.add_argument(flag)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from harness.bench import Task, Tools
 from harness.catalogue import Catalogue, read_catalogue
+from harness.interpreters import Interpreter, InterpreterError
 from harness.pinning import Pinning, allowed_cpus
 from harness.plan import Narrowing, Plan, make_plan
 from harness.scenario import KEYS, Scenario
@@ -90,8 +92,18 @@ def small_document(**changes: Any) -> dict[str, Any]:
 
 
 def small_plan(narrowing: Narrowing | None = None, **changes: Any) -> Plan:
-    """Return that plan, checked."""
-    return make_plan(small_document(**changes), "small.toml", catalogue(), narrowing or Narrowing())
+    """Return that plan, checked; it knows the interpreters of `other_interpreter`."""
+    return make_plan(small_document(**changes), "small.toml", catalogue(), narrowing or Narrowing(), other_interpreter)
+
+
+def other_interpreter(named: str) -> Interpreter:
+    """Return an interpreter that is there under a name: 3.13, without udp; 3.12 is missing."""
+    if named != "3.13":
+        raise InterpreterError("there is no such thing")
+    tcp, udp = catalogue().transports
+    without = replace(udp, available=False, reason="it has no datagrams")
+    offers = replace(catalogue(), transports=(tcp, without))
+    return Interpreter(sys.executable, (3, 13, 0), "CPython", "GCC", free_threaded=False, gil=True, offers=offers)
 
 
 def write_toml(path: Path, document: dict[str, Any]) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.catalogue import CatalogueError, read_catalogue
+from harness.catalogue import CatalogueError, Variant, read_catalogue
 from tests.harness.programs import catalogue, python
 
 
@@ -15,6 +15,15 @@ def test_the_servers_are_asked_and_tell_reasons() -> None:
     assert [choice.name for choice in found.transports] == ["tcp", "udp"]
     absent = next(choice for choice in found.models if choice.name == "absent")
     assert (absent.available, absent.reason) == (False, "it needs a moon")
+
+
+def test_the_variants_of_a_model_are_known_with_their_transports() -> None:
+    good, *others = catalogue().models
+    assert good.variants == (
+        Variant("--pace", "fast", ("tcp",), available=True, reason=None),
+        Variant("--pace", "faster", ("tcp",), available=False, reason="it needs a tail wind"),
+    )
+    assert [choice.variants for choice in others] == [()] * len(others)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,21 @@ def test_a_good_cell_holds_everything(marked: Bench, told: list[Event]) -> None:
     assert [window["limited_by"] for window in cell["windows"]][1] == "offered_load"
     assert cell["memory"]["bytes_per_connection"] is not None
     assert cell["series"]["processes"][0] == 1
+    assert len(cell["series"]["server_rss_bytes"]) == len(cell["series"]["monotonic_ns"])
+    for window in cell["windows"]:
+        assert window["loadgen"]["rss_bytes"] > 1_000_000
+        assert window["server"]["voluntary_switches"] is not None
+        accounting = window["accounting"]
+        assert accounting is not None
+        assert 0 < accounting["cpu_s"] < cell["accounting"]["cpu_s"]
+        missing = {f"server.{name}" for name, value in window["server"].items() if value is None}
+        assert missing <= window["unavailable"].keys()
+    assert cell["unavailable"] == {}
+    assert cell["memory"]["connected_rss_bytes"] is not None
+    for used in cell["usage"].values():
+        assert used is not None
+        assert used["cpu_user_s"] + used["cpu_system_s"] > 0
+        assert used["voluntary_switches"] > 0
     assert cell["server"]["stopped"] is not None
     assert cell["server"]["stopped"]["messages"] == cell["load"]["requests_total"] == 240
     assert [event.load for event in told if isinstance(event, SecondPassed)] == list(LOADS)
@@ -88,6 +103,14 @@ def test_the_servers_children_are_in_the_accounts_and_do_not_outlive_it(marked: 
     cell = measured(marked, model="workers")
     assert cell["failure"] is None
     assert {window["server"]["processes"] for window in cell["windows"]} == {2}
+
+
+def test_a_cell_that_fails_says_why_its_figures_are_missing(marked: Bench) -> None:
+    cell = measured(marked, model="garbage")
+    assert cell["usage"] == {"server": None, "loadgen": None}
+    assert cell["unavailable"]["usage.server"] == "it did not end as it should"
+    assert cell["memory"]["baseline_pss_bytes"] is None
+    assert cell["unavailable"]["memory.baseline_pss_bytes"]
 
 
 def test_a_server_that_counts_otherwise_makes_all_windows_doubtful(marked: Bench) -> None:

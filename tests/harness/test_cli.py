@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -148,6 +149,38 @@ def test_a_plan_with_a_mistake_is_2_and_names_the_key(echobench: Echobench) -> N
     assert "the top level has no key 'round' (did you mean 'rounds'?)" in err
 
 
+def test_an_interpreter_that_can_not_be_used_is_2_before_anything_is_made(echobench: Echobench) -> None:
+    for named, words in (("/no/such/python", "can't be started"), ("3.10", "the servers need 3.11 or later")):
+        matrix = {"model": ["good"], "transport": ["tcp"], "python": ["default", named]}
+        code, out, err = echobench.run(echobench.plan(matrix=matrix))
+        assert (code, out) == (2, "")
+        assert f"small.toml: python in [matrix] names {named!r}, which can't be used: it" in err
+        assert words in err
+        assert len(err.splitlines()) == 1
+        assert not echobench.results.exists()
+
+
+def test_cells_under_another_interpreter_are_measured_and_it_is_described(echobench: Echobench) -> None:
+    matrix = {"model": ["good"], "transport": ["tcp"], "python": [sys.executable]}
+    assert echobench.run(echobench.plan(matrix=matrix, rounds=1))[0] == 0
+    (described,) = read_run(echobench.run_folder())["environment"]["interpreters"].values()
+    assert described["version"] == ".".join(map(str, sys.version_info[:3]))
+    assert (described["implementation"], described["free_threaded"], described["gil"]) == ("CPython", False, True)
+    assert echobench.run("--resume")[0] == 0
+
+
+def test_what_can_not_be_is_named_before_and_after_and_is_1(echobench: Echobench) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if not 0 < hard < 99_000:
+        pytest.skip("there is no limit of descriptors to meet")
+    matrix = {"model": ["good"], "transport": ["tcp"], "connections": [2, hard]}
+    code, _, err = echobench.run(echobench.plan(matrix=matrix, rounds=1))
+    assert code == 1
+    assert f"can't be measured here: good-tcp-connections_{hard}: {hard:,} connections take" in err
+    assert f"this machine allows {hard:,} descriptors a process" in err
+    assert f"1 of 2 cells failed:\n  good-tcp-connections_{hard} round 1: can't be measured here:" in err
+
+
 def test_a_place_that_can_not_be_written_is_3_with_its_path(echobench: Echobench) -> None:
     occupied = echobench.folder / "occupied"
     occupied.write_text("a file", encoding="utf-8")
@@ -289,7 +322,7 @@ def test_a_full_disk_is_3_with_the_path_and_the_run_is_completed_when_there_is_r
 def test_the_list_names_models_transports_reasons_and_plans(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"], make_tools("good")) == 0
     listing = capsys.readouterr().out
-    for words in ("good", "does everything right", "absent", "no: it needs a moon", "tcp", "plans: quick"):
+    for words in ("good", "does everything right", "absent", "no: it needs a moon", "tcp", "plans: ", "quick"):
         assert words in listing
 
 

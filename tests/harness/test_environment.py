@@ -57,7 +57,13 @@ def test_runs_are_compared_by_machine_system_interpreter_and_code() -> None:
     known = read_environment()
     later = {**known, "started": "later", "load_average": [9.0, 9.0, 9.0], "git": None}
     assert what_must_not_change(later) == what_must_not_change(known)
-    for change in ({"kernel": "Linux 99"}, {"python": "3.99"}, {"code": {}}, {"cpu": {**known["cpu"], "allowed": [7]}}):
+    for change in (
+        {"kernel": "Linux 99"},
+        {"python": "3.99"},
+        {"code": {}},
+        {"interpreters": {"3.13": {}}},
+        {"cpu": {**known["cpu"], "allowed": [7]}},
+    ):
         assert what_must_not_change({**known, **change}) != what_must_not_change(known)
 
 

@@ -46,6 +46,11 @@ def test_the_deadline_covers_every_window_with_its_warmup_and_time_outs() -> Non
     assert deadline_s(scenario, overhead_s=40.0) >= 40 + 2 * (1 + 5 + 3)
 
 
+def test_the_deadline_grows_with_the_connections() -> None:
+    few, many = (deadline_s(make_scenario(connections=count, idle=count), 40.0) for count in (1, 5_000))
+    assert many - few >= 20
+
+
 def test_a_sweep_counts_as_many_windows_as_it_has_steps() -> None:
     scenario = make_scenario(loads=("closed", "sweep:5"), warmup_s=1.0, window_s=5.0, timeout_s=3.0)
     assert scenario.windows == ["closed", *(f"sweep {step} of 5" for step in range(1, 6))]

@@ -34,6 +34,22 @@ def test_one_cpu_is_shared() -> None:
     assert not resolve_pin("auto", [5, 6], [[5], [6]]).shared
 
 
+@pytest.mark.parametrize(
+    ("cores", "server", "loadgen"),
+    [
+        ([[0], [1]], (0,), (1,)),
+        ([[0, 4], [1, 5]], (0,), (1, 5)),
+        ([[0], [1], [2], [3]], (0,), (2, 3)),
+        ([[3]], (3,), (3,)),
+    ],
+)
+def test_one_gives_the_server_a_single_cpu_away_from_the_load_generator(
+    cores: list[list[int]], server: tuple[int, ...], loadgen: tuple[int, ...]
+) -> None:
+    allowed = sorted(cpu for core in cores for cpu in core)
+    assert resolve_pin("one", allowed, cores) == Pinning(server, loadgen, pinned=True)
+
+
 def test_none_leaves_both_sides_all_cpus() -> None:
     assert resolve_pin("none", [0, 1], [[0], [1]]) == Pinning((0, 1), (0, 1), pinned=False)
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.catalogue import read_catalogue
+from harness.environment import ROOT
+from harness.generator import expected_s
+from harness.interpreters import Interpreter
 from harness.plan import Narrowing, find_plan, make_plan, plan_names, read_plan_file
 from harness.plan_errors import PlanError
-from tests.harness.programs import catalogue, small_document, small_plan
+from harness.run import STARTING_S
+from tests.harness.programs import catalogue, other_interpreter, small_document, small_plan
 
 
 def refusal(**changes: Any) -> str:
@@ -51,6 +57,99 @@ def test_the_scenarios_are_the_product_of_the_matrix() -> None:
     assert names[0] == "good-tcp-connections_1-loads_closed"
     assert names[-1] == "noisy-tcp-connections_2-loads_open_5"
     assert plan.scenarios[names[-1]].loads == ("open:5",)
+
+
+def test_every_plan_that_comes_with_the_harness_is_one_for_our_servers() -> None:
+    offers = read_catalogue((sys.executable, "-m", "servers"), ROOT)
+    for name in plan_names():
+        plan = make_plan(read_plan_file(find_plan(name)), name, offers)
+        windows_s = plan.rounds * sum(expected_s(scenario) + STARTING_S for scenario in plan.scenarios.values())
+        assert windows_s < 6 * 60 or name == "full", name
+        assert plan.impossible == {}
+        assert len({*plan.scenarios}) == len(plan.scenarios)
+        assert not any(part.isdecimal() for scenario in plan.scenarios for part in scenario.split("-")[2:]), name
+
+
+def test_the_plans_of_growth_go_as_far_as_they_say() -> None:
+    offers = read_catalogue((sys.executable, "-m", "servers"), ROOT)
+    for name in ("connections", "idle"):
+        plan = make_plan(read_plan_file(find_plan(name)), name, offers)
+        most: dict[str, int] = {}
+        for scenario in plan.scenarios.values():
+            most[scenario.model] = max(most.get(scenario.model, 0), scenario.held_connections)
+        assert most == {"asyncio": 10_000, "fork": 2_000, "hybrid": 10_000, "selectors": 10_000, "thread": 10_000}
+
+
+def test_work_is_part_of_the_names_where_it_varies() -> None:
+    plan = small_plan(**changed("matrix", work=["echo", "cpu:100us", "cpu:1.5ms+wait:5ms"]))
+    assert list(plan.scenarios) == ["good-tcp-work_echo", "good-tcp-work_cpu_100us", "good-tcp-work_cpu_1.5ms+wait_5ms"]
+    assert plan.scenarios["good-tcp-work_cpu_100us"].work == "cpu:100us"
+    assert list(small_plan(**changed("defaults", work="cpu:100us")).scenarios) == ["good-tcp"]
+
+
+def test_interpreters_are_a_dimension_each_asked_once() -> None:
+    asked = []
+
+    def ask(named: str) -> Interpreter:
+        asked.append(named)
+        return other_interpreter("3.13")
+
+    document = small_document(
+        **changed("matrix", model=["good", "noisy"], python=["default", "3.13", "/opt/py/bin/py"])
+    )
+    plan = make_plan(document, "x", catalogue(), ask=ask)
+    assert asked == ["3.13", "/opt/py/bin/py"]
+    names = ["good-tcp-python_default", "good-tcp-python_3.13", "good-tcp-python__opt_py_bin_py"]
+    assert list(plan.scenarios)[:3] == names
+    assert [scenario.python for scenario in plan.scenarios.values()][:3] == [None, "3.13", "/opt/py/bin/py"]
+    assert plan.interpreters["3.13"].version == (3, 13, 0)
+
+
+def test_a_path_in_a_home_is_stored_without_it() -> None:
+    named = str(Path.home() / "pythons/3.13/bin/python")
+    document = small_document(**changed("defaults", python=named))
+    plan = make_plan(document, "x", catalogue(), ask=lambda _: other_interpreter("3.13"))
+    assert {scenario.python for scenario in plan.scenarios.values()} == {"~/pythons/3.13/bin/python"}
+    assert list(plan.interpreters) == ["~/pythons/3.13/bin/python"]
+
+
+def test_all_interpreters_are_those_that_are_found_and_are_stored_as_names() -> None:
+    for table in ("matrix", "defaults"):
+        plan = small_plan(**changed(table, python="all"))
+        assert [scenario.python for scenario in plan.scenarios.values()] == [None, "3.13"]
+        assert plan.document["matrix"]["python"] == ["default", "3.13"]
+        assert make_plan(plan.document, "the stored plan", catalogue(), ask=other_interpreter) == plan
+
+
+def test_what_an_interpreter_lacks_is_named_and_the_rest_can_be_measured() -> None:
+    plan = small_plan(**changed("matrix", transport=["tcp", "udp"], python=["default", "3.13"]))
+    assert len(plan.scenarios) == 4
+    assert plan.impossible == {"good-udp-python_3.13": "transport udp is not available under 3.13: it has no datagrams"}
+
+
+def test_options_are_a_dimension_where_they_mean_something() -> None:
+    options = [[], ["--pace", "fast"], ["--pace", "faster"], ["--backlog", "7"]]
+    plan = small_plan(**changed("matrix", model=["good", "noisy"], options=options))
+    assert list(plan.scenarios) == [
+        "good-tcp-options_default",
+        "good-tcp-options_pace+fast",
+        "good-tcp-options_pace+faster",
+        "good-tcp-options_backlog+7",
+        "noisy-tcp-options_default",
+        "noisy-tcp-options_backlog+7",
+    ]
+    why = "--pace has no meaning for the model noisy; it goes with good"
+    assert plan.left_out == (f"noisy-tcp-options_pace+fast: {why}", f"noisy-tcp-options_pace+faster: {why}")
+    assert plan.impossible == {
+        "good-tcp-options_pace+faster": "--pace faster is not available here: it needs a tail wind"
+    }
+
+
+def test_a_model_is_asked_for_as_many_connections_as_the_plan_says() -> None:
+    matrix = changed("matrix", model=["good", "noisy"], connections=[5, 10], idle=[0, 5])
+    plan = small_plan(**matrix, most_connections={"noisy": 10})
+    assert [(s.connections, s.idle) for s in plan.scenarios.values() if s.model == "noisy"] == [(5, 0), (5, 5), (10, 0)]
+    assert plan.left_out == ("noisy-tcp-connections_10-idle_5: [most_connections] asks noisy for 10 at most",)
 
 
 def test_a_sweep_is_one_load_of_a_scenario_and_part_of_its_name_where_loads_vary() -> None:
@@ -113,8 +212,23 @@ def test_a_stored_plan_makes_the_same_plan_again() -> None:
         (changed("defaults", idle=-1), ["idle in [defaults] is -1", "a whole number from 0"]),
         (changed("defaults", payload="64:0.5"), ["payload in [defaults]", "parts that add up to 1"]),
         (changed("defaults", mode="churn", pipeline=2), ["nothing is left", "one request on a connection"]),
-        (changed("defaults", work="cpu:1ms"), ["work in [defaults]", 'only "echo"']),
-        (changed("defaults", python="3.14"), ["python in [defaults]", 'only "default"']),
+        (changed("defaults", work="cpu:1"), ["work in [defaults] is 'cpu:1'", '"cpu:TIME+wait:TIME"']),
+        (changed("matrix", work=["echo", 5]), ["work in [matrix] is 5", '"echo"']),
+        (changed("defaults", work="wait:1s"), ["nothing is left", "work wait:1s takes 1 s, and timeout_s is 1"]),
+        (
+            changed("defaults", work="wait:5ms", pipeline=200),
+            ["nothing is left", "work wait:5ms for each of 200 requests takes 1 s"],
+        ),
+        (changed("defaults", options=["--work", "cpu:1us"]), ['--work has a key of its own, "work"']),
+        (changed("defaults", python="3.12"), ["python in [defaults] names '3.12'", "there is no such thing"]),
+        (changed("matrix", python=["3.13", "/x/y"]), ["python in [matrix] names '/x/y'", "can't be used"]),
+        (changed("defaults", python=3.13), ["python in [defaults] is 3.13", '"3.13"', '"default"']),
+        (changed("defaults", python="python"), ["python in [defaults] is 'python'", "the path of an interpreter"]),
+        (changed("matrix", python=["bin/python"]), ["python in [matrix] is 'bin/python'", "from the root"]),
+        (changed("matrix", python=["all", "3.13"]), ['python in [matrix] holds "all" beside others']),
+        (changed("matrix", options=["--pace", "fast"]), ["options in [matrix] is '--pace'", "a list of texts"]),
+        ({"most_connections": {"god": 5}}, ["[most_connections] has no key 'god'", "did you mean 'good'?"]),
+        ({"most_connections": {"good": 0}}, ["good in [most_connections] is 0", "from 1 to 100,000"]),
         (changed("defaults", options=["--port", "1"]), ["options in [defaults]", "--port is set by the harness"]),
         (changed("defaults", options=["--workers=3"]), ["--workers has a key of its own"]),
         (changed("defaults", options="--backlog 1"), ["options in [defaults]", "a list of texts"]),
@@ -163,6 +277,14 @@ def test_choices_that_contradict_each_other_are_left_out_with_the_reason() -> No
         ({"servers": {"good": {"command": ["x"]}}}, ["[servers.good] can't have this name"]),
         ({"servers": {"mine": 3}}, ["mine in [servers] is 3"]),
         ({**foreign(), **changed("matrix", model=["mine"], workers=[2])}, ["[servers.mine] takes none"]),
+        (
+            {**foreign(), **changed("matrix", model=["mine"], work=["echo", "cpu:1us"])},
+            ["[servers.mine] takes none", "the plan gives it work"],
+        ),
+        (
+            {**foreign(), **changed("matrix", model=["mine"], python=["3.13"])},
+            ["[servers.mine] takes none", "the plan gives it python"],
+        ),
         ({**foreign(), **changed("matrix", model=["mine"], transport=["udp"])}, ["nothing is left to measure"]),
     ],
 )

@@ -14,12 +14,13 @@ import pytest
 from harness.bench import Bench, CellFinished, CellStarted, Event, RunStarted
 from harness.ceiling import Ceilings
 from harness.environment import read_environment
+from harness.limits import Limits
 from harness.plan import Plan
 from harness.plan_errors import PlanError
 from harness.run import Outcome, ResumeError, Run, measure_run, new_run, resumed_run
 from harness.schema import WarningKind, warning
 from harness.store import StoreError, read_cells, read_run
-from tests.harness.programs import ALLOWED_CPUS, make_tools, small_document, small_plan
+from tests.harness.programs import ALLOWED_CPUS, make_tools, other_interpreter, small_document, small_plan
 
 ENVIRONMENT = read_environment()
 
@@ -174,6 +175,65 @@ def test_combinations_that_are_left_out_are_told_and_stored(tmp_path: Path, benc
     assert isinstance(told[0], RunStarted)
     assert told[0].notes == ("left out: mine-udp: [servers.mine] does not speak udp",)
     assert read_run(run.folder)["left_out"] == ["mine-udp: [servers.mine] does not speak udp"]
+
+
+def few_descriptors() -> dict[str, Any]:
+    """Return the changes that make a plan of two sizes, of which 70 descriptors allow one."""
+    return {"matrix": {"model": ["good"], "transport": ["tcp"], "connections": [2, 100]}, "rounds": 2}
+
+
+def test_what_the_limits_forbid_is_said_stored_with_its_reason_and_never_started(
+    tmp_path: Path, bench: Bench, told: list[Event]
+) -> None:
+    known = Limits(open_files=70)
+    run = new_run(small_plan(**few_descriptors()), tmp_path, ENVIRONMENT, ALLOWED_CPUS, limits=known)
+    outcome = measure_run(run, bench)
+    assert outcome.measured == 2
+    assert list(outcome.failures) == [f"good-tcp-connections_100 round {number}" for number in (1, 2)]
+    reason = run.document["impossible"]["good-tcp-connections_100"]
+    assert reason.startswith("100 connections take 164 descriptors of the load generator")
+    assert set(outcome.failures.values()) == {f"can't be measured here: {reason}"}
+    assert isinstance(told[0], RunStarted)
+    assert told[0].notes == (
+        f"can't be measured here: good-tcp-connections_100: {reason}",
+        "this machine allows 70 descriptors a process",
+    )
+    document = read_run(run.folder)
+    assert document["limits"] == known.as_dict()
+    assert document["impossible"] == {"good-tcp-connections_100": reason}
+    cells, _ = read_cells(run.folder)
+    failed = [cell for cell in cells if cell["outcome"] == "failed"]
+    assert [(cell["load"], cell["server"]["ready"]) for cell in failed] == [(None, None)] * 2
+    assert {cell["failure"] for cell in failed} == {f"can't be measured here: {reason}"}
+    assert [event.seconds_left for event in told if isinstance(event, CellFinished)][-1] == 0
+
+
+def test_cells_that_were_impossible_are_measured_when_the_limits_are_raised(tmp_path: Path, bench: Bench) -> None:
+    plan = small_plan(**few_descriptors())
+    run = new_run(plan, tmp_path, ENVIRONMENT, ALLOWED_CPUS, limits=Limits(open_files=70))
+    measure_run(run, bench)
+    before = contents(run)
+    resumed = resumed_run(
+        run.folder, read_run(run.folder), plan, ENVIRONMENT, ALLOWED_CPUS, limits=Limits(open_files=1_000)
+    )
+    assert measure_run(resumed, bench) == Outcome(measured=4)
+    assert read_run(run.folder)["impossible"] == {}
+    same = [name for name, cell in contents(run).items() if before[name] == cell]
+    assert len(same) == 2
+    assert all("connections_2-" in name for name in same)
+
+
+def test_an_interpreter_is_what_the_server_runs_under_and_what_it_lacks_fails_its_cell(
+    tmp_path: Path, bench: Bench
+) -> None:
+    matrix = {"model": ["good"], "transport": ["tcp", "udp"], "python": ["3.13"]}
+    run = new_run(small_plan(matrix=matrix, rounds=1), tmp_path, ENVIRONMENT, ALLOWED_CPUS)
+    assert {entry.task.interpreter for entry in run.entries} == {other_interpreter("3.13")}
+    outcome = measure_run(run, bench)
+    assert outcome.failures == {
+        "good-udp round 1": "can't be measured here: transport udp is not available under 3.13: it has no datagrams"
+    }
+    assert outcome.measured == 1
 
 
 def test_a_cell_near_the_ceiling_of_a_calibration_is_marked_on_disk(run: Run, bench: Bench, told: list[Event]) -> None:

@@ -10,12 +10,15 @@ import pytest
 
 from harness.bench import Bench, Deadlines
 from harness.failure import CellFailure, describe_exit
+from harness.interpreters import Interpreter
 from harness.matrix import ForeignServer
 from harness.schema import ServerOutcome
 from harness.server import ServerStart, new_outcome, running_server, server_start, stop_server
 from tests.harness.programs import ALLOWED_CPUS, is_gone, make_scenario, python
 
 READY = {"event": "ready", "schema": "echobench.server/1", "host": "127.0.0.1", "port": 9}
+
+PYPY = Interpreter("/opt/pypy3.11", (3, 11, 9), "PyPy", "GCC", free_threaded=False, gil=True)
 
 
 def ours(model: str, bench: Bench) -> ServerStart:
@@ -62,6 +65,25 @@ def test_the_command_holds_what_the_scenario_chose(bench: Bench) -> None:
     command = server_start(scenario, None, bench).command[len(bench.tools.servers) :]
     words = "--model good --transport tcp --host 127.0.0.1 --workers 3 --port 0 --backlog 7"
     assert command == tuple(words.split())
+
+
+def test_a_server_of_many_connections_may_take_longer_to_stop(bench: Bench) -> None:
+    start, outcome = ours("stubborn", bench), new_outcome(ours("stubborn", bench))
+    hurried = replace(bench, deadlines=Deadlines(ready_s=5, stop_s=0.1, cleanup_s=0.1))
+    with running_server(start, ALLOWED_CPUS, hurried, outcome) as child, pytest.raises(CellFailure) as failed:
+        stop_server(child, start, hurried, outcome, connections=50)
+    assert str(failed.value).startswith("the server did not stop within 0.25 s of SIGTERM and was killed")
+
+
+def test_work_goes_to_the_server_where_there_is_any(bench: Bench) -> None:
+    command = server_start(make_scenario(work="cpu:100us"), None, bench).command
+    assert " ".join(command).endswith("--host 127.0.0.1 --work cpu:100us --port 0")
+    assert "--work" not in server_start(make_scenario(), None, bench).command
+
+
+def test_another_interpreter_takes_the_place_of_the_harnesss_own(bench: Bench) -> None:
+    own, other = (server_start(make_scenario(), None, bench, choice).command for choice in (None, PYPY))
+    assert other == ("/opt/pypy3.11", *own[1:])
 
 
 def test_the_stored_command_names_no_folder_of_the_interpreter(bench: Bench) -> None:
