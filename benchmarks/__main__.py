@@ -16,6 +16,8 @@ NAMES = (
     "datagrams",
     "websocket",
     "cost",
+    "work",
+    "growth",
     "limits",
 )
 

@@ -62,7 +62,7 @@ def run(rounds: int, seconds: float) -> str:
     cpu: dict[str, list[Cpu]] = defaultdict(list)
     memory: dict[str, list[float]] = defaultdict(list)
     for number, name in pairs.shuffled(cells, rounds):
-        cpu[name].append(_cpu(*cells[name], seconds))
+        cpu[name].append(cpu_a_request(*cells[name], seconds))
         if number <= MEMORY_ROUNDS_MOST:
             memory[name].append(_memory_bytes(*cells[name]))
         print(f"  round {number}/{rounds}  {name:<34}{cpu[name][-1].total_us:>9.1f} us", file=sys.stderr, flush=True)
@@ -92,17 +92,18 @@ def _row(model: str, transport: str, cpu: list[Cpu], memory_bytes: list[float]) 
     return f"| {' | '.join(cells)} |"
 
 
-def _cpu(model: str, transport: str, seconds: float) -> Cpu:
-    loaded, idle = (_stopped(model, transport, length_s) for length_s in (seconds, 0.0))
+def cpu_a_request(model: str, transport: str, seconds: float, *options: str, spin: bool = False) -> Cpu:
+    """Return what a request costs a model that runs with these options, by the stopped lines of two servers."""
+    loaded, idle = (_stopped(model, transport, length_s, *options, spin=spin) for length_s in (seconds, 0.0))
     requests = loaded["messages"] - idle["messages"]
     user_s, system_s = (loaded[column] - idle[column] for column in ("cpu_user_s", "cpu_system_s"))
     return Cpu(user_s / requests * 1e6, system_s / requests * 1e6)
 
 
-def _stopped(model: str, transport: str, seconds: float) -> dict[str, float]:
+def _stopped(model: str, transport: str, seconds: float, *options: str, spin: bool) -> dict[str, float]:
     """Return the stopped line after a load; of no seconds is one request a connection."""
-    with programs.running(programs.our_server(model, transport=transport)) as server:
-        programs.reference_load(server.ready["port"], seconds, transport=transport)
+    with programs.running(programs.our_server(model, *options, transport=transport)) as server:
+        programs.reference_load(server.ready["port"], seconds, transport=transport, spin=spin)
         return server.stop()
 
 
@@ -148,6 +149,6 @@ def _read(connection: socket.socket, size: int) -> bytes:
 
 def _own_bytes(pid: int) -> int:
     memory = read_memory(pid)
-    if memory is None:
-        raise RuntimeError("the server has gone")
+    if memory is None or memory.own_pss_bytes is None:
+        raise RuntimeError("the server has gone, or its memory may not be read")
     return memory.own_pss_bytes

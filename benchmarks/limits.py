@@ -26,7 +26,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from benchmarks import pairs, programs
-from harness.proctree import read_cpu, read_tree
+from harness.cputime import read_cpu
+from harness.proctree import read_tree
 
 ESTABLISHED, CONNECTS_PER_S, IN_A_ROW = 32, 200, 8
 CPU_MOST_PERCENT = 10.0

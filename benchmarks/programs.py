@@ -140,11 +140,19 @@ def reference_client(
 
 
 def reference_load(
-    port: int, seconds: float, *, transport: str = "tcp", connections: int = 64, payload: int = 64, raw: bool = False
+    port: int,
+    seconds: float,
+    *,
+    transport: str = "tcp",
+    connections: int = 64,
+    payload: int = 64,
+    raw: bool = False,
+    spin: bool = False,
 ) -> dict[str, Any]:
-    """Return what the C client of a transport says of its closed load."""
+    """Return what the C client of a transport says of its closed load; it sleeps until there is a reply, or spins."""
     program = build({"tcp": "echo_client", "udp": "udp_client", "ws": "ws_client"}[transport])
-    options = [str(port), str(connections), str(payload), str(seconds), *(["raw"] if raw else [])]
+    options = [str(port), str(connections), str(payload), str(seconds)]
+    options += (["raw"] if raw else []) + (["spin"] if spin else [])
     load: dict[str, Any] = json.loads(on_client_cpu([str(program), *options]))
     return load
 
@@ -165,7 +173,9 @@ def only_cell(plan: str) -> dict[str, Any]:
         file = Path(folder) / "plan.toml"
         file.write_text(plan)
         words = [sys.executable, "-m", "harness", "run", str(file), "--results", folder]
-        subprocess.run(words, cwd=HERE.parent, check=True, capture_output=True, timeout=60)
+        done = subprocess.run(words, cwd=HERE.parent, check=False, capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise RuntimeError(f"the cell could not be measured: {(done.stdout + done.stderr)[-1000:]}")
         (path,) = Path(folder).glob("*/cells/*.json")
         cell: dict[str, Any] = json.loads(path.read_text())
         return cell
