@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import sections, wording
+from analysis import accounts, sections, wording
 from analysis.document import Bullets, Entry, Head, Paragraph, Row, Section, Table, Terms
 from analysis.entries import NONE
 from analysis.frames import Run
@@ -87,6 +87,7 @@ def _model_rows(run: Run, view: ConditionView, model: str) -> Iterator[tuple[Ent
 
 def _failed_row(cell: pd.Series[Any]) -> tuple[Entry, ...]:
     words = f"failed: {cell['failure']}" if cell["outcome"] != "measured" else "no window was measured"
+    words = words.replace(f"failed: {wording.IMPOSSIBLE}", wording.IMPOSSIBLE, 1)
     blanks = [NONE] * (len(CELL_HEADS) - 4)
     return (_link(cell), _round(cell), Entry(wording.NOTHING), *blanks, Entry(words, doubt=True))
 
@@ -138,7 +139,11 @@ def _number(value: float) -> Entry:
 
 def environment(run: Run) -> Section:
     """Return the machine and its software, and the plan, as the run recorded them."""
-    captions = {"environment": "As recorded when the run was started.", "plan": "The plan as it was measured."}
+    captions = {
+        "environment": "As recorded when the run was started.",
+        "limits": "What this machine allowed then: no cell that needs more was started.",
+        "plan": "The plan as it was measured.",
+    }
     tables = []
     for key, caption in captions.items():
         rows = tuple(Row((Entry(name), Entry(value))) for name, value in _flat(run.document.get(key)))
@@ -166,10 +171,12 @@ def _leaf(value: object) -> str:
     return str(value)
 
 
-def method(views: Sequence[ConditionView]) -> Iterator[Section]:
+def method(run: Run, views: Sequence[ConditionView]) -> Iterator[Section]:
     """Yield how it was measured, what the words mean that occur in this report, and what it can't say."""
-    yield Section("How it was measured, and what it cannot say", tuple(Paragraph(text) for text in METHOD))
+    told = (*METHOD, *accounts.cost(run))
+    yield Section("How it was measured, and what it cannot say", tuple(Paragraph(text) for text in told))
     yield Section("What it cannot say", (Bullets(LIMITS),), level=3)
+    yield from accounts.unavailable(run)
     windows = pd.concat([window.rows for view in views for window in view.windows] or [pd.DataFrame()])
     if windows.empty:
         return
@@ -194,7 +201,7 @@ def missing(run: Run) -> tuple[str, ...]:
         sentences.append(
             f"{len(absent)} of {wording.plural(len(planned), 'planned cell')} cannot be shown: {_first(absent)}."
         )
-    never = sorted(set(planned_models(document)) - set(run.cells["model"]))
+    never = sorted(set(planned_models(document)) - set(run.cells["base_model"]))
     if never:
         sentences.append(f"The plan names {wording.listing(never)}, of which there is no cell.")
     if document.get("state") not in (None, "done"):

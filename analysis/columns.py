@@ -31,9 +31,10 @@ class Column:
 SCENARIO = (
     Column("run", "str", "", "name of the run folder"),
     Column("file", "str", "", "the cell's file, relative to the run folder"),
-    Column("condition", "str", "", "the scenario without its model: only equal ones may be compared"),
+    Column("condition", "str", "", "the scenario without model, options and workers: only equal ones are compared"),
     Column("label", "str", "", "the condition in words"),
-    Column("model", "str", "", "concurrency model of the server"),
+    Column("model", "str", "", "what is compared: the model of the server, and its options where it was given any"),
+    Column("base_model", "str", "", "concurrency model of the server alone"),
     Column("transport", "str", "", "tcp, udp, ws"),
     Column("connections", "int64", "connections", "connections that were asked for"),
     Column("idle", "int64", "connections", "connections held beside them, after one request each"),
@@ -56,11 +57,13 @@ CELLS = (
     Column("timeout_s", "float64", "s", "time after which a request counts as unanswered"),
     Column("requests_total", "float64", "requests", "requests over the whole life of the server"),
     Column("server_python", "str", "", "Python version that the server said it runs"),
+    Column("server_gil", "str", "", "whether it said that its interpreter lock is on: on, off, or empty"),
     Column("baseline_pss_bytes", "float64", "bytes", "PSS of the server's tree, ready and without load"),
     Column("connected_pss_bytes", "float64", "bytes", "PSS of the server's tree with all connections up"),
     Column("baseline_own_pss_bytes", "float64", "bytes", "the same without the pages of files, which others share"),
     Column("connected_own_pss_bytes", "float64", "bytes", "the same with all connections up"),
     Column("bytes_per_connection", "float64", "bytes", "growth of the own pages for one connection"),
+    Column("unavailable", "object", "", "figures that could not be had, a tuple of (name, reason)"),
 )
 
 
@@ -157,15 +160,17 @@ WINDOWS = (
     Column("open_files", "float64", "files", "open descriptors of them"),
     Column("bytes_per_connection", "float64", "bytes", "growth of the tree's own pages for one connection"),
     Column("steal_s", "float64", "s", "CPU time that the hypervisor took"),
+    Column("accounting_cores", "float64", "CPUs", "CPU time that the harness took to read all this / length"),
+    Column("unavailable", "object", "", "figures that could not be had, a tuple of (name, reason)"),
     Column("limited_by", "str", "", "the verdict: generator, server, concurrency, offered_load, undetermined"),
     Column("warnings", "object", "", "kinds of warnings, a tuple"),
     Column("warnings_text", "str", "", "the warnings with their figures"),
 )
 
 PERCENTILES = (
-    Column("condition", "str", "", "the scenario without its model"),
+    Column("condition", "str", "", "the scenario without model, options and workers"),
     Column("label", "str", "", "the condition in words"),
-    Column("model", "str", "", "concurrency model of the server"),
+    Column("model", "str", "", "model of the server, and its options where it was given any"),
     Column("window", "int64", "", "place of the window in its cells, from 0"),
     Column("load", "str", "", "closed, open:RATE or open:RATE:constant; in a sweep that of the first round"),
     Column("kind", "str", "", "closed or open"),

@@ -1,8 +1,9 @@
-"""A condition: a scenario without its model. Models are compared inside one condition, never across.
+"""A condition: a scenario without its contender. Contenders are compared inside one condition.
 
-Everything that a scenario says, its model apart, is the condition, known to this version or not: two cells that
-differ in any of it are not put into one table. Its label names transport, payload, connections and the server's CPUs
-always, and the rest where it is not the usual or where it differs inside the run.
+What is compared is the server: its concurrency model, with the options and workers that it was given. Everything else
+that a scenario says, known to this version or not, is the condition: two cells that differ in any of it are not put
+into one table, but in the chapters that vary just one dimension of it and say so. A condition's label names transport,
+payload, connections and the server's CPUs always, and the rest where it is not the usual or differs inside the run.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 TRANSPORT_NAMES: Mapping[str, str] = {"tcp": "TCP", "udp": "UDP", "ws": "WebSocket"}
+# What a scenario says of the server alone.
+CONTENDER = frozenset({"model", "options", "workers"})
 
 _ALWAYS = ("transport", "payload", "connections", "pin")
 _USUAL: Mapping[str, Any] = {"mode": "persistent", "idle": 0, "pipeline": 1, "work": "echo"}
@@ -19,8 +22,30 @@ _NOT_SAID_ALONE = frozenset({"loads", "warmup_s", "window_s", "timeout_s"})
 
 
 def identity(scenario: Mapping[str, Any]) -> str:
-    """Return the condition of a scenario as text: equal when everything but the model is equal."""
-    return json.dumps({key: value for key, value in scenario.items() if key != "model"}, sort_keys=True, default=str)
+    """Return the condition of a scenario as text: equal when everything but the contender is equal."""
+    return json.dumps(
+        {key: value for key, value in scenario.items() if key not in CONTENDER}, sort_keys=True, default=str
+    )
+
+
+def contender(scenario: Mapping[str, Any]) -> str:
+    """Return what is compared, as it is written on the command line: `asyncio`, `selectors --selector poll`."""
+    return " ".join([str(scenario["model"]), *server_options(scenario)])
+
+
+def server_options(scenario: Mapping[str, Any]) -> list[str]:
+    """Return the options of a scenario's server, the number of workers among them where it is given."""
+    workers = [] if scenario.get("workers") is None else ["--workers", str(scenario["workers"])]
+    return [str(word) for word in [*workers, *(scenario.get("options") or ())]]
+
+
+def varying(scenarios: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the keys of conditions in which scenarios differ."""
+    values: dict[str, set[str]] = {}
+    for scenario in scenarios:
+        for key in scenario.keys() - CONTENDER:
+            values.setdefault(key, set()).add(_text(scenario[key]))
+    return {key for key, found in values.items() if len(found) > 1}
 
 
 def labels(scenarios: Iterable[Mapping[str, Any]], cpus: Mapping[str, str]) -> dict[str, str]:
@@ -29,13 +54,9 @@ def labels(scenarios: Iterable[Mapping[str, Any]], cpus: Mapping[str, str]) -> d
     `cpus` names the server's CPUs by condition where a window has told them.
     """
     conditions = {identity(scenario): scenario for scenario in scenarios}
-    values: dict[str, set[str]] = {}
-    for scenario in conditions.values():
-        for key in scenario.keys() - {"model"}:
-            values.setdefault(key, set()).add(_text(scenario[key]))
-    varying = {key for key, found in values.items() if len(found) > 1}
+    differing = varying(conditions.values())
     return {
-        name: _label(scenario, varying, cpus.get(name) or server_cpus(str(scenario.get("pin", "")), ()))
+        name: label(scenario, differing, cpus.get(name) or server_cpus(str(scenario.get("pin", "")), ()))
         for name, scenario in conditions.items()
     }
 
@@ -53,20 +74,28 @@ def server_cpus(pin: str, used: Sequence[int]) -> str:
     return (named or server or "unknown") + (" (shared with the load generator)" if shared else "")
 
 
-def _label(scenario: Mapping[str, Any], varying: set[str], cpus: str) -> str:
+def label(scenario: Mapping[str, Any], differing: set[str], cpus: str, without: str = "") -> str:
+    """Return a condition in words; `without` leaves one of its keys out, for what varies just this one."""
     transport = str(scenario.get("transport", "?"))
-    parts = [TRANSPORT_NAMES.get(transport, transport), _payload(scenario), _connections(scenario), _server(cpus)]
-    for key in sorted(scenario.keys() - {"model", *_ALWAYS}):
+    always = {
+        "transport": TRANSPORT_NAMES.get(transport, transport),
+        "payload": payload(scenario),
+        "connections": _connections(scenario),
+        "pin": server(cpus),
+    }
+    parts = [words for key, words in always.items() if key != without]
+    for key in sorted(scenario.keys() - {*CONTENDER, *_ALWAYS, without}):
         value = scenario[key]
         usual = value in (None, "", [], {}) or value == _USUAL.get(key) or key in _NOT_SAID_ALONE
-        if key in varying or not usual:
+        if key in differing or not usual:
             parts.append(f"{key.replace('_', ' ')} {_text(value)}")
     return ", ".join(parts)
 
 
-def _payload(scenario: Mapping[str, Any]) -> str:
-    payload = str(scenario.get("payload", "?"))
-    return f"{int(payload):,} B" if payload.isdecimal() else f"payload {payload}"
+def payload(scenario: Mapping[str, Any]) -> str:
+    """Return the payload of a scenario in words."""
+    size = str(scenario.get("payload", "?"))
+    return f"{int(size):,} B" if size.isdecimal() else f"payload {size}"
 
 
 def _connections(scenario: Mapping[str, Any]) -> str:
@@ -74,7 +103,8 @@ def _connections(scenario: Mapping[str, Any]) -> str:
     return f"{count:,} connections" if isinstance(count, int) and count != 1 else f"{count} connection"
 
 
-def _server(cpus: str) -> str:
+def server(cpus: str) -> str:
+    """Return where a server ran, in words, from its CPUs as tables name them."""
     if cpus.startswith("unpinned"):
         return f"server {cpus.replace('(', '(CPUs ')}"
     return f"server on CPU {cpus}" if cpus.partition(" ")[0].isdecimal() else f"server on CPUs {cpus}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,15 +13,19 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis import stats, style
+from analysis.style import Look
 
 BAR_HEIGHT = 0.62
+NAME_LETTERS = 16  # of them three names fit beside their lines
+OPTION_LETTERS = 24  # and two of these
 Fill = Literal["solid", "pale", "hatched"]
 
 
-def bar(axes: Axes, place: int, ends: tuple[float, float], color: str, look: Fill = "solid") -> None:
+def bar(axes: Axes, place: float, ends: tuple[float, float], color: str, look: Fill = "solid") -> None:
     """Draw a bar or a part of one; a pale one lets the paper show, light or dark, but not the grid."""
     left, width = ends[0], ends[1] - ends[0]
     if look != "solid":
@@ -37,7 +41,7 @@ def rows(models: Sequence[str], title: str, label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(style.WIDTH_IN, 1.6 + 0.5 * max(1, len(models))))
     head(figure, title, label)
     axes = figure.subplots()
-    axes.set_yticks(range(len(models)), [short(model) for model in models])
+    axes.set_yticks(range(len(models)), [two_lines(short(model)) for model in models])
     axes.set_ylim(max(1, len(models)) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0, labelsize=10)
@@ -45,8 +49,51 @@ def rows(models: Sequence[str], title: str, label: str) -> tuple[Figure, Axes]:
 
 
 def short(name: str) -> str:
-    """Return a model's name with at most 16 letters: more would leave no room for the figures."""
-    return name if len(name) <= 16 else f"{name[:13]}..."
+    """Return a name that leaves room for the figures: a model's with at most 16 letters, with its options 24.
+
+    The flags of options are left out where their values speak for themselves: `selectors poll`, `hybrid workers 2`.
+    """
+    model, *options = name.split(" --")
+    words = [model if len(model) <= NAME_LETTERS else f"{model[: NAME_LETTERS - 3]}..."]
+    for option in options:
+        flag, _, value = option.partition(" ")
+        words.append(value if value and not value[0].isdecimal() else option.replace("=", " ").strip() or flag)
+    text = " ".join(words)
+    most = OPTION_LETTERS if options else NAME_LETTERS
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def two_lines(name: str) -> str:
+    """Return a name for the left of a row: a long one has its options under it."""
+    return name if len(name) <= NAME_LETTERS else name.replace(" ", "\n", 1)
+
+
+def legend_columns(names: Iterable[str]) -> int:
+    """Return how many names fit beside each other, each with its line."""
+    return 2 if any(len(short(name)) > NAME_LETTERS for name in names) else 3
+
+
+def legend_height(names: Collection[str]) -> float:
+    """Return the height of a legend in inches."""
+    return 0.19 * math.ceil(len(names) / legend_columns(names))
+
+
+def legend(axes: Axes, looks: Mapping[str, Look], bound: Collection[str] = (), more: Sequence[Line2D] = ()) -> None:
+    """Write above the axes which line is whose; the names in `bound` stand for upper bounds, `more` comes behind."""
+    names = {model: ("<= " if model in bound else "") + short(model) for model in looks}
+    handles = [
+        Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, markersize=5.5, label=names[model])
+        for model, look in looks.items()
+    ]
+    axes.legend(
+        handles=[*handles, *more],
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.03),
+        borderaxespad=0.0,
+        ncols=legend_columns([*looks, *(str(line.get_label()) for line in more)]),
+        handlelength=3.0,
+        columnspacing=1.2,
+    )
 
 
 def head(figure: Figure, title: str, label: str) -> None:
@@ -71,7 +118,7 @@ def foot(figure: Figure, note: str) -> None:
     engine.set(rect=(left, bottom, width, room - bottom))
 
 
-def rounds(axes: Axes, place: int, values: Sequence[float]) -> None:
+def rounds(axes: Axes, place: float, values: Sequence[float]) -> None:
     """Draw the median's interval as a line and each round as a dot, the first round at the top."""
     interval = stats.median(values).interval
     axes.plot([interval.low, interval.high], [place, place], color=style.INK, linewidth=1.6, solid_capstyle="butt")
@@ -97,7 +144,7 @@ def say(axes: Axes, place: int, right: float, words: str, remark: str) -> None:
         )
 
 
-def absent(axes: Axes, place: int, words: str) -> None:
+def absent(axes: Axes, place: float, words: str) -> None:
     """Say in a row why nothing is drawn there."""
     at = axes.get_yaxis_transform()
     axes.text(0.02, place, words, transform=at, va="center", fontsize=9, color=style.FAINT, fontstyle="italic")
@@ -119,6 +166,13 @@ def decades(axes: Axes, unit: str, values: Sequence[float]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(plain))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(unit)
+
+
+def log_ticks(axes: Axes, span: float) -> None:
+    """Set the ticks of a logarithmic vertical axis that reaches over `span` times its lower end."""
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if span < 300 else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(plain))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def plain(value: float, _place: int | None) -> str:

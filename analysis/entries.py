@@ -18,6 +18,7 @@ Words = Callable[[float], str]
 
 NONE = Entry(wording.NOTHING, sort=math.nan)
 FAILED = Entry("failed", sort=math.nan, doubt=True)
+IMPOSSIBLE = Entry("impossible", sort=math.nan, doubt=True)
 
 
 def over_rounds(values: Iterable[float]) -> Estimate | None:
@@ -115,9 +116,11 @@ def limits(windows: Iterable[WindowView], model: str) -> Entry:
 def warnings(view: ConditionView, model: str, windows: Sequence[WindowView]) -> Entry:
     """Return what stands against a model's figures: failed rounds, then warnings with the rounds they were given in."""
     cells = view.cells[view.cells["model"] == model]
-    failed = int((cells["outcome"] != "measured").sum())
-    parts = [f"failed in {failed} of {wording.rounds(len(cells))}"] if failed else []
-    serious = bool(failed)
+    failed = cells[cells["outcome"] != "measured"]
+    impossible = failed["failure"].str.startswith(wording.IMPOSSIBLE).any()
+    why = wording.IMPOSSIBLE if impossible else f"failed in {len(failed)} of {wording.rounds(len(cells))}"
+    serious = bool(len(failed))
+    parts = [why] if serious else []
     for window in windows:
         found = ranking.doubts(window.rows, model)
         words = {wording.warning_word(kind): count for kind, count in found.warnings.items()}

@@ -19,16 +19,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from analysis import drawing, stats, style, wording
 from analysis.columns import CLOCK_MEANINGS
 from analysis.style import Look
 from harness.schema import LimitedBy, WarningKind
 
-# Names of up to 16 letters fit three times beside their lines.
-LEGEND_COLUMNS = 3
 TAIL_TICKS: Mapping[float, str] = {
     1: "0 %",
     2: "50 %",
@@ -121,7 +118,7 @@ def percentile_curves(percentiles: pd.DataFrame, clock: str, models: Sequence[st
         load = wording.load(percentiles["load"].iloc[0]) if len(percentiles) else "unknown load"
         own = percentiles[percentiles["clock"] == clock]
         looks = {model: look for model, look in style.looks(models).items() if (own["model"] == model).any()}
-        figure = Figure(figsize=(style.WIDTH_IN, 4.0 + 0.19 * math.ceil(len(looks) / LEGEND_COLUMNS)))
+        figure = Figure(figsize=(style.WIDTH_IN, 4.0 + drawing.legend_height(looks)))
         drawing.head(figure, f"{clock.replace('_', ' ').capitalize()}: {CLOCK_MEANINGS[clock]}", f"{label}, {load}")
         axes = figure.subplots()
         _time_axes(axes, percentiles)
@@ -134,7 +131,7 @@ def percentile_curves(percentiles: pd.DataFrame, clock: str, models: Sequence[st
             note += "; above the time-out: never answered"
         drawing.foot(figure, note + (f"; no figure: {', '.join(missing)}" if missing else ""))
         if looks:
-            _legend(axes, looks, set(own.loc[own["bound"], "model"]))
+            drawing.legend(axes, looks, set(own.loc[own["bound"], "model"]))
         return figure
 
 
@@ -147,7 +144,7 @@ def latency_against_load(windows: pd.DataFrame, models: Sequence[str], label: st
     """
     with style.applied():
         looks = {model: look for model, look in style.looks(models).items() if (windows["model"] == model).any()}
-        figure = Figure(figsize=(style.WIDTH_IN, 5.9 + 0.19 * math.ceil(len(looks) / LEGEND_COLUMNS)))
+        figure = Figure(figsize=(style.WIDTH_IN, 5.9 + drawing.legend_height(looks)))
         drawing.head(figure, "Response time against load", f"{label}, steps of each model's own capacity")
         panels = figure.subplots(2, 1, sharex=True, sharey=True)
         columns = {name: f"response_time_{name}_ns" for name in ("p99", "p50")}
@@ -159,7 +156,7 @@ def latency_against_load(windows: pd.DataFrame, models: Sequence[str], label: st
         missing = [model for model in models if model not in looks]
         drawing.foot(figure, _sweep_note(windows, list(columns.values()), missing))
         if looks:
-            _legend(panels[0], looks, bound=set())
+            drawing.legend(panels[0], looks)
         return figure
 
 
@@ -171,7 +168,7 @@ def _sweep_axes(panels: Sequence[Axes], windows: pd.DataFrame, columns: Sequence
     right = float(windows["offered_per_s"].max()) if len(windows) else 1.0
     for axes in panels:
         axes.set(yscale="log", xlim=(0, right * 1.04), ylim=(low / 1.4, high * 1.4))
-        _millisecond_ticks(axes, high / low)
+        drawing.log_ticks(axes, high / low)
     panels[-1].xaxis.set_major_locator(MaxNLocator(6))
     panels[-1].xaxis.set_major_formatter(FuncFormatter(drawing.plain))
     panels[-1].set_xlabel("offered load, requests/s")
@@ -216,12 +213,6 @@ def _sweep_note(windows: pd.DataFrame, columns: Sequence[str], missing: Sequence
     if windows[columns].isna().to_numpy().any():
         note += "; steps with too few requests for a percentile are left out"
     return note + (f"; no figure: {', '.join(missing)}" if missing else "")
-
-
-def _millisecond_ticks(axes: Axes, span: float) -> None:
-    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if span < 300 else (1.0,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(drawing.plain))
-    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _values(frame: pd.DataFrame, model: str, column: str) -> list[float]:
@@ -271,26 +262,9 @@ def _time_axes(axes: Axes, percentiles: pd.DataFrame) -> None:
     axes.xaxis.set_major_locator(FixedLocator([tick for tick in TAIL_TICKS if tick <= right]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: TAIL_TICKS.get(round(value), "")))
     axes.xaxis.set_minor_locator(NullLocator())
-    _millisecond_ticks(axes, high / low)
+    drawing.log_ticks(axes, high / low)
     if never:
         axes.axhline(timeout, color=style.FAINT, linewidth=1, linestyle=(0, (4, 2)))
         words = f"time-out {timeout / 1e3:g} s"
         ground = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 0.8}
         axes.text(1.1, timeout * 0.8, words, va="top", fontsize=8.5, color=style.FAINT, bbox=ground)
-
-
-def _legend(axes: Axes, looks: Mapping[str, Look], bound: set[str]) -> None:
-    names = {model: ("<= " if model in bound else "") + drawing.short(model) for model in looks}
-    handles = [
-        Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, markersize=5.5, label=names[model])
-        for model, look in looks.items()
-    ]
-    axes.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.03),
-        borderaxespad=0.0,
-        ncols=LEGEND_COLUMNS,
-        handlelength=3.0,
-        columnspacing=1.2,
-    )

@@ -155,7 +155,8 @@ def _scenario(cell: Cell, labels: Mapping[str, str], cpus: Mapping[str, str]) ->
     return {
         "condition": condition,
         "label": labels[condition],
-        "model": str(scenario["model"]),
+        "model": conditions.contender(scenario),
+        "base_model": str(scenario["model"]),
         "transport": str(scenario["transport"]),
         "connections": int(scenario["connections"]),
         "idle": int(scenario.get("idle", 0)),
@@ -180,12 +181,22 @@ def _cell(base: Row, cell: Cell) -> Row:
         "timeout_s": _float(load["timeout_s"] if load else None),
         "requests_total": _float(load["requests_total"] if load else None),
         "server_python": str((server["ready"] or {}).get("python", "")),
+        "server_gil": _gil(server["ready"] or {}),
         "baseline_pss_bytes": _float(memory["baseline_pss_bytes"]),
         "connected_pss_bytes": _float(memory["connected_pss_bytes"]),
         "baseline_own_pss_bytes": _float(memory.get("baseline_own_pss_bytes")),
         "connected_own_pss_bytes": _float(memory.get("connected_own_pss_bytes")),
         "bytes_per_connection": _float(memory["bytes_per_connection"]),
+        "unavailable": _reasons(cell.get("unavailable")),
     }
+
+
+def _gil(ready: Mapping[str, Any]) -> str:
+    return ("on" if ready["gil"] else "off") if isinstance(ready.get("gil"), bool) else ""
+
+
+def _reasons(found: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), str(why)) for name, why in (found or {}).items())
 
 
 def _windows(base: Row, cell: Cell) -> Iterator[Row]:
@@ -261,6 +272,8 @@ def _watched(window: CellWindow) -> Row:
         "cpu_system_us_per_request": row["cpu_system_s"] * per_request,
         "steal_s": _float(window["steal_s"]),
         **{name: _float(window["kernel"].get(name)) for name in ("udp_drops_server", "udp_drops_loadgen")},
+        "accounting_cores": _float((window.get("accounting") or {}).get("cores_used")),
+        "unavailable": _reasons(window.get("unavailable")),
         "limited_by": window["limited_by"],
         "warnings": tuple(record["kind"] for record in window["warnings"]),
         "warnings_text": "; ".join(wording.warning(record) for record in window["warnings"]),

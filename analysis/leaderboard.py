@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import pandas as pd
+
 from analysis import entries, ranking, wording
 from analysis.document import Entry
 from analysis.ranking import Standing, Status
@@ -42,7 +44,7 @@ def _line(view: ConditionView, model: str) -> Line:
     standing = ranks.of(model) if ranks else None
     cost = view.rank(view.cpu_window, ranking.CPU).of(model).figure if view.cpu_window else None
     return Line(
-        place=_place(standing, failed=measured.empty),
+        place=_place(standing, cells),
         model=model,
         transport=str(cells["transport"].iloc[0]),
         server_cpus=str(cells["server_cpus"].iloc[0]),
@@ -57,10 +59,11 @@ def _line(view: ConditionView, model: str) -> Line:
     )
 
 
-def _place(standing: Standing | None, failed: bool) -> Entry:
+def _place(standing: Standing | None, cells: pd.DataFrame) -> Entry:
     """Return a model's place: `1`, `1-2`, or why it has none."""
-    if failed:
-        return entries.FAILED
+    if (cells["outcome"] != "measured").all():
+        impossible = cells["failure"].str.startswith(wording.IMPOSSIBLE).all()
+        return entries.IMPOSSIBLE if impossible else entries.FAILED
     if standing is None or standing.status is Status.NO_FIGURE:
         return entries.NONE
     if standing.first is None or standing.last is None:

@@ -53,7 +53,7 @@ li { margin: .35rem 0; }
 dt { font-weight: 600; margin-top: .5rem; }
 dd { margin: 0 0 0 1.25rem; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; margin: 1rem 0; }
-figure { flex: 1 1 340px; max-width: 560px; min-width: 0; margin: 0; }
+figure { flex: 1 1 420px; max-width: 560px; min-width: 0; margin: 0; }
 figure svg { display: block; width: 100%; height: auto; }
 .table { margin: 1rem 0; overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }

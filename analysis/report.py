@@ -12,7 +12,20 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
-from analysis import appendix, deliveries, drawing, frames, html, markdown, scoreboard, sections, sweeps, views, wording
+from analysis import (
+    appendix,
+    contrast_chapters,
+    deliveries,
+    drawing,
+    frames,
+    html,
+    markdown,
+    scoreboard,
+    sections,
+    sweeps,
+    views,
+    wording,
+)
 from analysis.document import Document, Paragraph, Picture, Section
 from analysis.frames import Run
 from harness.store import StoreError
@@ -50,7 +63,8 @@ def compose(run: Run, draw: sections.Draw) -> Document:
     """Return the report of a run as a document; `draw` stores the figures."""
     conditions = views.conditions(run)
     sentences = appendix.missing(run)
-    parts = list(sections.summary(run, conditions))
+    # What a plan varies is what it asks, so the answer comes before the conditions one by one.
+    parts = [*contrast_chapters.chapters(run, conditions, draw), *sections.summary(run, conditions)]
     if sentences:
         parts.append(Section("Not everything is here", (Paragraph(" ".join(sentences)),), level=3))
     told = (deliveries.datagrams(conditions), deliveries.connects(conditions))
@@ -58,7 +72,7 @@ def compose(run: Run, draw: sections.Draw) -> Document:
         parts.extend(chapter)
     parts.extend(appendix.cells(run, conditions))
     parts.append(appendix.environment(run))
-    parts.extend(appendix.method(conditions))
+    parts.extend(appendix.method(run, conditions))
     parts.append(appendix.problems(run))
     return Document(f"echobench: {run.path.resolve().name}", _subtitle(run), tuple(parts))
 

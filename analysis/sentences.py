@@ -78,7 +78,7 @@ def _top(ranks: Ranking, window: WindowView) -> Iterator[str]:
         return
     leader = ranked[0]
     tied = [standing for standing in ranked[1:] if not ranks.ahead(leader.model, standing.model)]
-    names = [f"{standing.model} ({_figure(standing)}{_doubt(window, standing)})" for standing in (leader, *tied)]
+    names = [f"{standing.model} ({figure(standing)}{doubt(window, standing)})" for standing in (leader, *tied)]
     if tied:
         yield f"Under closed load it cannot be said which is the fastest: {wording.listing(names, 'or')}."
     elif len(ranked) > 1:
@@ -97,7 +97,7 @@ def _behind(view: ConditionView, ranks: Ranking, window: WindowView) -> Iterator
     for standing in ranks.standings:
         if standing.status is Status.RANKED and ranks.ahead(leader, standing.model):
             pair = ranks.pairs[leader, standing.model]
-            times = f"{wording.ratio(pair.value)} times what {standing.model} does {_between(pair)}"
+            times = f"{wording.ratio(pair.value)} times what {standing.model} does {between(pair)}"
             yield f"{leader} answers {times}{_cost(costs, leader, standing.model)}."
 
 
@@ -107,7 +107,7 @@ def _cost(costs: Ranking, model: str, other: str) -> str:
         return ""
     if pair.interval.holds(1):
         return ", at a CPU time per request that cannot be told apart"
-    return f", at {wording.ratio(pair.value)} of the CPU time per request {_between(pair)}"
+    return f", at {wording.ratio(pair.value)} of the CPU time per request {between(pair)}"
 
 
 def _response(view: ConditionView, window: WindowView) -> Iterator[str]:
@@ -117,7 +117,7 @@ def _response(view: ConditionView, window: WindowView) -> Iterator[str]:
     load = wording.load(window.load)
     if len(ranked) > 1 and ranks.leader is not None:
         first = [standing for standing in ranked if not ranks.ahead(ranks.leader, standing.model)]
-        named = [f"{standing.model} ({_milliseconds(standing)}{_doubt(window, standing)})" for standing in first]
+        named = [f"{standing.model} ({_milliseconds(standing)}{doubt(window, standing)})" for standing in first]
         names = wording.listing(named, "or")
         among = " of the ranked models" if len(ranked) < len(ranks.standings) else ""
         if len(first) == 1:
@@ -213,7 +213,7 @@ def _failed(view: ConditionView) -> Iterator[str]:
         cells = view.cells[view.cells["model"] == model]
         failed = cells[cells["outcome"] != "measured"]
         if len(failed):
-            yield f"{model} failed in {len(failed)} of {wording.rounds(len(cells))}: {failed['failure'].iloc[0]}"
+            yield wording.failed(model, len(failed), len(cells), failed["failure"].iloc[0])
 
 
 def pairing(view: ConditionView) -> str:
@@ -225,14 +225,19 @@ def pairing(view: ConditionView) -> str:
     fewest = min((pair for pair in pairs if pair.samples >= ROUNDS_TO_RANK), key=lambda p: p.samples, default=None)
     if fewest is None:
         return text + "."
-    text += f"; ratios are of paired rounds, with the {wording.coverage_name(fewest)}"
-    if fewest.interval.coverage < COVERAGE:
-        odds = round(1 / (1 - fewest.interval.coverage))
-        text += (
-            f", the widest that so few rounds have: of pairs of models that are in truth equal, one in {odds} would be "
-            "told apart by chance"
-        )
-    return text + "."
+    return f"{text}; ratios are {worth(fewest)}."
+
+
+def worth(ratio: Estimate) -> str:
+    """Return what the interval of a ratio is worth: how often it tells apart by chance what is equal."""
+    text = f"of paired rounds, with the {wording.coverage_name(ratio)}"
+    if ratio.interval.coverage >= COVERAGE:
+        return text
+    odds = round(1 / (1 - ratio.interval.coverage))
+    return (
+        f"{text}, the widest that so few rounds have: of pairs of models that are in truth equal, one in {odds} would "
+        "be told apart by chance"
+    )
 
 
 def _may_lead(ranks: Ranking, standing: Standing) -> str:
@@ -247,7 +252,8 @@ def _limits(window: WindowView, model: str) -> str:
     return "limited by " + wording.tally(words, found.rounds)
 
 
-def _figure(standing: Standing) -> str:
+def figure(standing: Standing) -> str:
+    """Return the throughput of a standing that has one, with its interval."""
     assert standing.figure is not None  # a ranked standing has one
     return f"{wording.number(standing.figure.value)} replies/s, {_spread(standing.figure, wording.number)}"
 
@@ -257,7 +263,8 @@ def _milliseconds(standing: Standing) -> str:
     return f"{wording.milliseconds(standing.figure.value)} ms, {_spread(standing.figure, wording.milliseconds)}"
 
 
-def _doubt(window: WindowView, standing: Standing) -> str:
+def doubt(window: WindowView, standing: Standing) -> str:
+    """Return a remark where a model's answers are in doubt, to stand beside its figure; else nothing."""
     return ", in doubt, see below" if ranking.doubts(window.rows, standing.model).serious else ""
 
 
@@ -265,7 +272,8 @@ def _spread(figure: Estimate, words: Callable[[float], str]) -> str:
     return wording.span(words(figure.interval.low), words(figure.interval.high))
 
 
-def _between(pair: Estimate) -> str:
+def between(pair: Estimate) -> str:
+    """Return the interval of a ratio, in brackets."""
     return f"({wording.span(wording.ratio(pair.interval.low), wording.ratio(pair.interval.high))})"
 
 

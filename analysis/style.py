@@ -91,11 +91,19 @@ _OTHERS = (
 
 
 def looks(models: Iterable[str]) -> dict[str, Look]:
-    """Return the look of each model; models of other people's get the free ones in alphabetical order."""
+    """Return the look of each model; models of other people's get the free ones in alphabetical order.
+
+    With options (`selectors --selector poll`) a model keeps its look where it is the first of its variants, so that
+    the variants of one model differ as models do.
+    """
     names = list(models)
-    others = sorted(set(names) - _KNOWN.keys())
+    own: dict[str, str] = {}
+    for name in sorted(set(names)):
+        own.setdefault(name.partition(" --")[0], name)
+    known = {name: _KNOWN[model] for model, name in own.items() if model in _KNOWN}
+    others = sorted(set(names) - known.keys())
     free = {name: _OTHERS[place % len(_OTHERS)] for place, name in enumerate(others)}
-    return {name: _KNOWN.get(name) or free[name] for name in names}
+    return {name: known.get(name) or free[name] for name in names}
 
 
 @contextmanager

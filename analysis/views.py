@@ -110,8 +110,7 @@ def planned_models(document: Mapping[str, Any]) -> tuple[str, ...]:
 def _condition(run: Run, condition: str, cells: pd.DataFrame, planned: Sequence[str]) -> ConditionView:
     measured = run.windows[(run.windows["condition"] == condition) & (run.windows["outcome"] == "measured")]
     curves = run.percentiles[run.percentiles["condition"] == condition]
-    there = set(cells["model"])
-    order = [*(model for model in planned if model in there), *sorted(there - set(planned))]
+    order = _order(cells, planned)
     windows = tuple(
         _window(int(str(index)), rows, curves[curves["window"] == index]) for index, rows in measured.groupby("window")
     )
@@ -125,6 +124,13 @@ def _condition(run: Run, condition: str, cells: pd.DataFrame, planned: Sequence[
     if closed:
         order = [standing.model for standing in rankings[closed[0].index, ranking.THROUGHPUT].standings]
     return ConditionView(str(cells["label"].iloc[0]), tuple(order), cells, windows, rankings)
+
+
+def _order(cells: pd.DataFrame, planned: Sequence[str]) -> list[str]:
+    """Return what is compared as the plan names the models, those with options after those without."""
+    bases = dict(zip(cells["model"], cells["base_model"], strict=True))
+    places = {base: place for place, base in enumerate(planned)}
+    return sorted(bases, key=lambda model: (places.get(bases[model], len(places)), model))
 
 
 def _window(index: int, rows: pd.DataFrame, curves: pd.DataFrame) -> WindowView:

@@ -14,6 +14,9 @@ from harness.schema import LimitedBy, Load, WarningKind, WarningRecord, sweep_fr
 
 NOTHING = "-"
 
+# How the sentence of a cell begins that was never started, since the machine or its interpreters don't allow it.
+IMPOSSIBLE = "can't be measured here"
+
 # Figures of warnings that are parts of a whole, 0 to 1.
 SHARES = frozenset({"share", "fraction", "achieved"})
 
@@ -123,6 +126,11 @@ def percent(share: float, digits: int = 3) -> str:
 def rounds(count: int) -> str:
     """Return a number of rounds in words."""
     return "1 round" if count == 1 else f"{count} rounds"
+
+
+def failed(name: str, count: int, of: int, why: str) -> str:
+    """Return in how many of its rounds something failed, and why; or why it could not even be started."""
+    return f"{name} {why}" if why.startswith(IMPOSSIBLE) else f"{name} failed in {count} of {rounds(of)}: {why}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class Setting:
     seed: int = 1
     conditions: Sequence[Mapping[str, Any]] = ({},)
     environment: Mapping[str, Any] = field(default_factory=lambda: dict(ENVIRONMENT))
+    # What a model shows in a scenario: another model, or None where the plan leaves the scenario out.
+    adjust: Callable[[CannedModel, Mapping[str, Any]], CannedModel | None] = lambda model, _: model
 
 
 def make_run(folder: Path, models: Sequence[CannedModel] = QUICK, setting: Setting = Setting()) -> CannedRun:
@@ -63,7 +65,10 @@ def make_run(folder: Path, models: Sequence[CannedModel] = QUICK, setting: Setti
         for override in setting.conditions:
             for model in models:
                 scenario = _scenario(model.name, setting.loads) | dict(override)
-                cell, run.raw[model.name, round_] = make_cell(model, scenario, draw)
+                shown = setting.adjust(model, scenario)
+                if shown is None:
+                    continue
+                cell, run.raw[model.name, round_] = make_cell(shown, scenario, draw)
                 path = write_cell(folder, len(order), cell)
                 order.append({"index": len(order), "round": round_, "file": f"cells/{path.name}"})
     _write_run(folder, models, setting, order)

@@ -57,6 +57,10 @@ class CannedModel:
     open_verdict: LimitedBy = LimitedBy.OFFERED_LOAD
     warnings: tuple[WarningRecord, ...] = ()
     failed_rounds: tuple[int, ...] = ()
+    python: str = "3.11.7"
+    gil: bool | None = None
+    accounting_cores: float | None = None
+    unavailable: tuple[tuple[str, str], ...] = ()
     failure: str = "the server was not ready within 15 s; it wrote nothing to stderr"
 
 
@@ -87,8 +91,11 @@ def make_cell(model: CannedModel, scenario: dict[str, Any], draw: Draw) -> tuple
     if draw.round in model.failed_rounds:
         return _cell(model, scenario, draw, None, []), []
     made: list[tuple[LoadWindow, Times]] = []
+    payload = int(scenario["payload"]) if scenario["payload"].isdecimal() else 64
     for text in scenario["loads"]:
-        made += [_window(model, load, draw) for load in _steps(Load.parse(text), [window for window, _ in made])]
+        made += [
+            _window(model, load, draw, payload) for load in _steps(Load.parse(text), [window for window, _ in made])
+        ]
     record = _record(scenario, [window for window, _ in made])
     watched = [_watched(model, window, draw, scenario) for window, _ in made]
     return _cell(model, scenario, draw, record, watched), [times for _, times in made]
@@ -106,7 +113,7 @@ def _cell(
         "started": f"2026-01-02T03:{draw.round:02d}:00Z",
         "server": {
             "command": ["python", "-m", "servers", "--model", model.name],
-            "ready": {"event": "ready", "model": model.name, "python": "3.11.7"} if measured else None,
+            "ready": _ready(model) if measured else None,
             "stopped": {"event": "stopped", "messages": 1} if measured else None,
             "exit_code": 0 if measured else 1,
             "stderr_tail": "",
@@ -124,6 +131,11 @@ def _cell(
         "outcome": "measured" if measured else "failed",
         "failure": None if measured else model.failure,
     }
+
+
+def _ready(model: CannedModel) -> dict[str, Any]:
+    ready = {"event": "ready", "model": model.name, "python": model.python}
+    return ready if model.gil is None else ready | {"gil": model.gil}
 
 
 def _record(scenario: Mapping[str, Any], windows: list[LoadWindow]) -> LoadRecord:
@@ -156,7 +168,7 @@ def _steps(load: Load, before: list[LoadWindow]) -> list[Load]:
     ] or [load]
 
 
-def _window(model: CannedModel, load: Load, draw: Draw) -> tuple[LoadWindow, Times]:
+def _window(model: CannedModel, load: Load, draw: Draw, payload_bytes: int) -> tuple[LoadWindow, Times]:
     closed = load.kind == "closed"
     throughput = model.throughput_per_s * draw.drift * draw.noisy(model.noise)
     due = round(throughput * WINDOW_S) if closed else int(draw.rng.poisson(load.rate_per_s * WINDOW_S))
@@ -179,7 +191,7 @@ def _window(model: CannedModel, load: Load, draw: Draw) -> tuple[LoadWindow, Tim
         "unanswered": times.unanswered,
         "achieved": answered / due,
         "throughput_per_s": answered / WINDOW_S,
-        "bytes_per_s": 64 * answered / WINDOW_S,
+        "bytes_per_s": payload_bytes * answered / WINDOW_S,
         "errors": {"timeout": times.unanswered} if times.unanswered else {},
         "lost": 0,
         "duplicates": 0,
@@ -231,6 +243,8 @@ def _watched(model: CannedModel, seen: LoadWindow, draw: Draw, scenario: Mapping
         },
         "loadgen": {"cpu_user_s": 0.8, "cpu_system_s": 0.5, "cpus": [1]},
         "kernel": {"listen_overflows": 0},
+        "accounting": None if model.accounting_cores is None else {"cores_used": model.accounting_cores},
+        "unavailable": dict(model.unavailable),
         "steal_s": 0.01,
         "limited_by": (model.closed_verdict if seen["load"] == "closed" else model.open_verdict).value,
         "warnings": [*late, *model.warnings, *(unanswered if seen["unanswered"] else [])],

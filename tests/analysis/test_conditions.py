@@ -46,7 +46,21 @@ def test_a_label_names_transport_payload_connections_and_the_server_s_cpus() -> 
 
 
 def test_a_label_names_what_is_not_usual() -> None:
-    assert label(pipeline=8, options=["--api", "streams"]).endswith("CPU 0, options --api streams, pipeline 8")
+    assert label(pipeline=8, work="cpu:100us").endswith("CPU 0, pipeline 8, work cpu:100us")
+
+
+def test_a_dimension_can_be_left_out_of_a_label() -> None:
+    scenario = BASE | {"work": "wait:5ms", "idle": 900}
+    assert conditions.label(scenario, {"work", "idle"}, "0", without="work").endswith("server on CPU 0, idle 900")
+    assert conditions.label(BASE, set(), "0", without="pin") == "TCP, 64 B, 64 connections"
+
+
+def test_what_is_compared_is_the_model_with_its_options() -> None:
+    assert conditions.contender(BASE) == "asyncio"
+    streams = BASE | {"options": ["--api", "streams"]}
+    assert conditions.contender(streams) == "asyncio --api streams"
+    assert conditions.contender(BASE | {"workers": 4, "options": None}) == "asyncio --workers 4"
+    assert conditions.identity(streams) == conditions.identity(BASE | {"workers": 4}) == conditions.identity(BASE)
 
 
 def test_what_differs_inside_a_run_is_named_even_where_it_is_usual() -> None:

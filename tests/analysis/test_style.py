@@ -20,6 +20,14 @@ def test_models_differ_in_colour_marker_and_line_so_that_grey_paper_shows_them_t
     assert len({(look.line, look.marker) for look in looks}) == 8
 
 
+def test_variants_of_one_model_differ_and_the_first_keeps_its_look() -> None:
+    names = [f"selectors --selector {name}" for name in ("select", "poll", "epoll")]
+    looks = style.looks([*names, "fork"])
+    assert len({look.color for look in looks.values()}) == len({look.marker for look in looks.values()}) == 4
+    assert looks["selectors --selector epoll"] == style.looks(["selectors"])["selectors"]
+    assert looks["fork"] == style.looks(["fork"])["fork"]
+
+
 def test_the_style_is_gone_afterwards() -> None:
     before = mpl.rcParams["axes.grid"], mpl.rcParams["svg.hashsalt"]
     with style.applied():
