@@ -44,7 +44,6 @@ def _serve(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         del settings[name]
     config = ServerConfig(**settings)
     registry.check(config)
-    config = registry.fitted(config)
     return serve(model, transport.factory(config), config)
 
 

@@ -121,11 +121,7 @@ ProtocolFactory = StreamFactory | DatagramFactory
 
 
 class Transport(Protocol):
-    """What a file of `servers/wire/` offers: one wire protocol over one kind of socket.
-
-    Optional: `MOST_RECV_BYTES`, the longest read, where a chunk may hold many messages and each costs much; a loop that
-    is busy with one chunk serves nobody else.
-    """
+    """What a file of `servers/wire/` offers: one wire protocol over one kind of socket."""
 
     SUMMARY: str
     KIND: Kind

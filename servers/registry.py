@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 from typing import cast
 
@@ -117,12 +117,6 @@ def _check_variant(config: ServerConfig, name: str, variants: tuple[Variant, ...
             raise UsageError(f"{flag(name)} {value} has no meaning over {config.transport}; it goes with {there}")
         if variant.value == value and (reason := variant.unavailable()) is not None:
             raise UsageError(f"{flag(name)} {value} is not available here: {reason}")
-
-
-def fitted(config: ServerConfig) -> ServerConfig:
-    """Return the settings as the transport takes them."""
-    most = getattr(load_transport(config.transport), "MOST_RECV_BYTES", config.recv_bytes)
-    return replace(config, recv_bytes=min(config.recv_bytes, most))
 
 
 def _options(model: str) -> Mapping[str, tuple[Variant, ...]]:

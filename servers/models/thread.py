@@ -85,14 +85,15 @@ class _Threads:
         with self._lock:
             self._live[connection] = thread
             self._conversing.add(connection)
+        # It is counted in the thread's row from here on. One after the other: another process that sees both refuses.
+        self._service.tally[LIVE] -= 1
         tally[LIVE] = 1
         try:
             thread.start()
         except RuntimeError as error:  # the system has no room for another thread
             self._forget(connection, tally)
+            self._service.tally[LIVE] += 1
             refuse(connection, self._service.tally, error)
-        else:
-            self._service.tally[LIVE] -= 1  # it is counted in the thread's row now
 
     def drain(self) -> None:
         """Let every thread answer what its connection has received; cut off what is left at the deadline."""

@@ -59,8 +59,6 @@ if TYPE_CHECKING:
 SUMMARY = "WebSocket: one message a binary message, or a plain echo without the subprotocol"
 KIND = Kind.STREAM
 
-# A chunk of the smallest frames keeps a loop busy for some 10 ms; at 64 KiB it would be a tenth of a second.
-MOST_RECV_BYTES = 8192
 _WHOLE_BINARY = 0x82
 _BINARY, _TEXT, _CONT, _PING, _CLOSE = Opcode.BINARY, Opcode.TEXT, Opcode.CONT, Opcode.PING, Opcode.CLOSE
 

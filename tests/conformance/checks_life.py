@@ -38,8 +38,6 @@ SETTINGS_OF: dict[str, tuple[tuple[str, str, Any, Any], ...]] = {
     ),
 }
 
-WS_MOST_RECV_BYTES = 8192
-
 
 def check_the_ready_line_has_every_key(server: Server) -> None:
     ready = server.ready
@@ -77,9 +75,6 @@ def check_the_ready_line_echoes_the_effective_settings(server: Server) -> None:
     options = [word for option, _, value, _ in settings for word in (option, str(value))]
     asked = {name: value for _, name, value, _ in settings}
     default = {name: value for _, name, _, value in settings}
-    if server.target.transport == "ws":  # a chunk of small frames must not hold up the others for long
-        asked["recv_bytes"] = min(asked["recv_bytes"], WS_MOST_RECV_BYTES)
-        default["recv_bytes"] = WS_MOST_RECV_BYTES
     with server.another(*options) as own:
         for running, expected in ((own, asked), (server, default)):
             config = running.ready["config"]

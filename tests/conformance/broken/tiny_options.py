@@ -24,8 +24,7 @@ def option_parser(transport: str) -> argparse.ArgumentParser:
     parser.add_argument("--transport", choices=[transport], default=transport)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=port, default=0)
-    most_recv_bytes = 8_192 if transport == "ws" else 65_536
-    parser.add_argument("--recv-bytes", type=lambda text: min(int(text), most_recv_bytes), default=most_recv_bytes)
+    parser.add_argument("--recv-bytes", type=int, default=65_536)
     parser.add_argument("--max-payload", type=size, default=1 << 20)
     parser.add_argument("--drain-timeout", dest="drain_timeout_s", type=float, default=5)
     parser.add_argument("--backlog", type=int, default=4_096)
