@@ -24,6 +24,9 @@ BELOW_THE_WIRE = ("--selector", "--loop")
 
 GIVEN_BACK_FROM_BYTES = 1 << 17
 
+# What runs inside `hybrid` is a target of its own; how its workers accept has tests of its own (tests/integration).
+INSIDE_HYBRID = ("--inner", "--accept")
+
 
 @dataclass(frozen=True)
 class Target:
@@ -88,7 +91,8 @@ def _all_targets(transports: list[str], models: list[dict[str, Any]]) -> Iterato
             yield plain
             for options in [tuple(variant["options"]) for variant in variants if variant["available"]]:
                 name = f"{plain.name}-{'-'.join(options[1::2])}"
-                is_long = options in seen or (transport == "ws" and options[0] in BELOW_THE_WIRE)
+                is_covered = options in seen or options[0] in INSIDE_HYBRID
+                is_long = is_covered or (transport == "ws" and options[0] in BELOW_THE_WIRE)
                 yield replace(plain, name=name, command=(*plain.command, *options), is_long=is_long)
                 seen.add(options)
 
