@@ -11,7 +11,10 @@ before the next datagram is looked at. The peer's first act is to send the first
 **Races, and why none loses a request.** An echo needs no memory, so a request may be answered by whoever receives it.
 What a known peer had sent before its socket was there waits in the mailbox: it is answered there, and counted as
 `served_by_listener`. What strangers sent between the new socket's `bind` and its `connect` waits in that socket: it is
-answered there, to whom it came from, before the peer reads on in the faster way that takes every datagram for its own.
+answered there, to whom it came from. Some comes later still: the system looks for the socket of a datagram among all
+that share the port, which takes it a good part of a millisecond where they are thousands, and one that it chose before
+`connect` gets the datagram after it. So only after a while does a peer read in the faster way that takes every datagram
+for its own.
 
 **How a peer ends.** By `--peer-timeout` seconds of silence (`SO_RCVTIMEO`), by a port unreachable (`ECONNREFUSED`: the
 client has gone), or because it is told to, by `SHUT_RD`, which wakes a blocked receive. Each end is the same. First
@@ -39,6 +42,7 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -61,6 +65,7 @@ from servers.stepping import Errands, PatientResponder, finish_errands, new_erra
 log = logging.getLogger(__name__)
 
 _CANDIDATES = 64  # peers that are found at once to be silent longest
+_STRANGERS_NS = 1_000_000_000  # after its first reply; far more than the system can take to hand over a datagram
 
 
 class Ending(Protocol):
@@ -246,35 +251,51 @@ def _converse(
     """Answer the peer until it is silent for too long, has gone, or is told to end."""
     tally, work = service.tally, service.work
     recv_into, receive, now_ns = bound.recv_into, protocol.receive, time.monotonic_ns
+    address: Address | None = None
+    strangers, strangers_until_ns = True, now_ns() + _STRANGERS_NS
     while True:
         try:
-            size = recv_into(buffer)
-        except BlockingIOError:  # SO_RCVTIMEO
-            return
+            if strangers:
+                size, address = bound.recvfrom_into(buffer)
+            else:
+                size = recv_into(buffer)
         except OSError as error:
-            raise_unless_told(error)
-            if isinstance(error, ConnectionRefusedError):
-                log.info("the peer has gone")
+            if _is_over(error):
                 return
             continue
         if not size and ending.requested:  # else it is an empty datagram
             return
         reply = receive(buffer[:size])
-        tally[LAST_ACTIVE_NS] = now_ns()
+        tally[LAST_ACTIVE_NS] = heard_ns = now_ns()
         if reply is not None:
             if work is not None:
                 do_uncounted(work, tally)
-            _send(bound, reply, tally)
+            _send(bound, reply, tally, address)
+        if strangers and heard_ns > strangers_until_ns:
+            strangers, address = False, None
         if ending.requested:  # a peer that floods must not hold up its own end
             return
 
 
-def _send(bound: socket.socket, reply: Octets, tally: Tally) -> None:
+def _is_over(error: OSError) -> bool:
+    """Tell whether what a receive says is the end of a peer; raise what is about something else."""
+    if isinstance(error, BlockingIOError):  # SO_RCVTIMEO
+        return True
+    raise_unless_told(error)
+    if isinstance(error, ConnectionRefusedError):
+        log.info("the peer has gone")
+        return True
+    return False
+
+
+def _send(bound: socket.socket, reply: Octets, tally: Tally, address: Address | None = None) -> None:
+    """Send a reply to an address, or to the peer."""
+    send: Callable[[Octets], int] = bound.send if address is None else lambda octets: bound.sendto(octets, address)
     try:
-        bound.send(reply)
+        send(reply)
     except OSError as error:
         raise_unless_told(error)
         try:
-            bound.send(reply)  # what was told was about another
+            send(reply)  # what was told was about another
         except OSError as again:
             count_undelivered(tally, again)
