@@ -49,7 +49,7 @@ bench-ws: TRANSPORTS := ws
 bench-ws: bench  ## the same over WebSocket only
 
 bench-full: PLAN := full
-bench-full: bench  ## six rounds, each model on one CPU and on all of them (half an hour; `echobench run --resume` goes on)
+bench-full: bench  ## six rounds of all that the reference run tells (40 minutes; `echobench run --resume` goes on)
 
 calibrate: $(STAMP)  ## measure what the load generator itself can do on this machine (4 minutes)
 	@$(PY) -m harness calibrate

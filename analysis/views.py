@@ -101,10 +101,11 @@ def conditions(run: Run) -> tuple[ConditionView, ...]:
 def planned_models(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the models that a run's plan names, as far as its document says so."""
     plan = document.get("plan")
-    matrix = plan.get("matrix") if isinstance(plan, dict) else None
-    models = matrix.get("model") if isinstance(matrix, dict) else None
-    names = models if isinstance(models, list) else [models]
-    return tuple(name for name in names if isinstance(name, str))
+    given = plan.get("matrix") if isinstance(plan, dict) else None
+    matrices = given if isinstance(given, list) else [given]
+    models = [matrix.get("model") for matrix in matrices if isinstance(matrix, dict)]
+    names = [name for each in models for name in (each if isinstance(each, list) else [each])]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 def _condition(run: Run, condition: str, cells: pd.DataFrame, planned: Sequence[str]) -> ConditionView:

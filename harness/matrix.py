@@ -1,11 +1,16 @@
-"""The matrix of a plan: the values of every key, and their product as named scenarios."""
+"""The matrices of a plan: the values of every key in each, and their products as named scenarios.
+
+Most plans have one. A plan of several asks several questions in one run, each with a matrix of its own: how the models
+do over every transport, how one transport grows with connections, what work does to the ranking. What `[defaults]` says
+holds in all of them.
+"""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.catalogue import Catalogue
@@ -25,46 +30,88 @@ class ForeignServer:
     transports: tuple[str, ...]
 
 
-def key_values(defaults: Mapping[str, Any], matrix: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the checked values of every key; those of the matrix take the place of the defaults."""
+@dataclass(frozen=True)
+class Matrix:
+    """One product of a plan: what errors call its place, its table as read, and the values of every key.
+
+    `named` are the keys that its stored form gives the values of, whatever the plan said.
+    """
+
+    place: str
+    table: Mapping[str, Any]
+    values: Mapping[str, list[Any]]
+    named: frozenset[str]
+
+    def holding(self, **values: list[Any]) -> Matrix:
+        """Return it with other values of some keys."""
+        return replace(self, values={**self.values, **values})
+
+    def place_of(self, key: str) -> str:
+        """Return where the values of a key are from."""
+        return self.place if key in self.table else "[defaults]"
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Its stored form: the table, with "all" replaced by names."""
+        names = {key: [value or "default" for value in self.values[key]] for key in sorted(self.named)}
+        return {**self.table, **names}
+
+
+def read_matrices(given: object, defaults: Mapping[str, Any]) -> list[Matrix]:
+    """Return the matrices of a plan, each with the checked values of every key; raises PlanError."""
     refuse_unknown(defaults, KEYS, "[defaults]")
-    refuse_unknown(matrix, KEYS, "[matrix]")
+    if isinstance(given, dict):
+        return [_matrix("[matrix]", given, defaults)]
+    if not (isinstance(given, list) and given and all(isinstance(table, dict) for table in given)):
+        raise PlanError(f"matrix in the top level is {given!r}; it must be a table, written [matrix] or [[matrix]]")
+    return [_matrix(f"[[matrix]] {number}", table, defaults) for number, table in enumerate(given, start=1)]
+
+
+def _matrix(place: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) -> Matrix:
+    """Return a matrix whose values take the place of the defaults."""
+    refuse_unknown(table, KEYS, place)
     values: dict[str, list[Any]] = {}
     for name, key in KEYS.items():
-        if name in matrix:
-            values[name] = _matrix_values(name, key, matrix[name])
+        if name in table:
+            values[name] = _values(name, key, table[name], place)
         elif name in defaults:
             values[name] = [checked(name, defaults[name], key.rule, "[defaults]")]
         elif key.required:
-            raise PlanError(f'[matrix] lacks the key {name!r}: give a list of names, or "{ALL}"')
+            raise PlanError(f'{place} lacks the key {name!r}: give a list of names, or "{ALL}"')
         else:
             values[name] = [key.default]
-    return values
+    named = {"model", "transport"} | ({"python"} if values["python"] == [ALL] else set())
+    return Matrix(place, table, values, frozenset(named))
 
 
-def _matrix_values(name: str, key: Key, given: object) -> list[Any]:
+def _values(name: str, key: Key, given: object, place: str) -> list[Any]:
     entries = given if isinstance(given, list) else [given]
     if not entries:
-        raise PlanError(f"{name} in [matrix] is an empty list; give at least one value")
-    values = [checked(name, entry, key.rule, "[matrix]") for entry in entries]
+        raise PlanError(f"{name} in {place} is an empty list; give at least one value")
+    values = [checked(name, entry, key.rule, place) for entry in entries]
     for value in values:
         if values.count(value) > 1:
-            raise PlanError(f"{name} in [matrix] holds {value!r} twice")
+            raise PlanError(f"{name} in {place} holds {value!r} twice")
     return values
 
 
-def scenario_product(
-    values: Mapping[str, list[Any]], servers: Mapping[str, ForeignServer], offers: Catalogue, most: Mapping[str, int]
+def scenario_products(
+    products: Sequence[Mapping[str, list[Any]]],
+    servers: Mapping[str, ForeignServer],
+    offers: Catalogue,
+    most: Mapping[str, int],
 ) -> tuple[dict[str, Scenario], list[str]]:
     """Return the scenarios by name, and the combinations that are left out, each with its reason.
 
     `offers` says which options go with which model, `most` how many connections a model is asked for.
     """
-    varying = [key for key in KEYS if len(values[key]) > 1 and key not in {"model", "transport"}]
+    varying = [key for key in KEYS if key not in {"model", "transport"} and _varies(key, products)]
+    combinations = itertools.chain.from_iterable(
+        itertools.product(*(values[key] for key in KEYS)) for values in products
+    )
     scenarios: dict[str, Scenario] = {}
     left_out = []
-    for combination in itertools.product(*(values[key] for key in KEYS)):
-        scenario = Scenario(**dict(zip(KEYS, combination, strict=True)))
+    for scenario in dict.fromkeys(Scenario(**dict(zip(KEYS, each, strict=True))) for each in combinations):
         server = servers.get(scenario.model)
         _require_ours(scenario, server)
         name = _free_name(_scenario_name(scenario, varying), scenarios)
@@ -76,6 +123,10 @@ def scenario_product(
     if not scenarios:
         raise PlanError(f"nothing is left to measure ({'; '.join(left_out)})")
     return scenarios, left_out
+
+
+def _varies(key: str, products: Sequence[Mapping[str, list[Any]]]) -> bool:
+    return len({str(value) for values in products for value in values[key]}) > 1
 
 
 def _require_ours(scenario: Scenario, server: ForeignServer | None) -> None:

@@ -2,7 +2,8 @@
 
     name = "quick"          rounds = 3          seed = 1
     [defaults]              one value a key
-    [matrix]                one value or a list of values a key; the scenarios are the product
+    [matrix]                one value or a list of values a key; the scenarios are the product. Written [[matrix]],
+                            there may be several, one after the other; a scenario of two of them is measured once
     [most_connections]      MODEL = N: what a model is asked for at most; scenarios with more are left out
     [servers.NAME]          command = [...], transports = [...]: a server that is not ours, used as model = "NAME"
 
@@ -21,14 +22,14 @@ from __future__ import annotations
 import random
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.catalogue import Catalogue, Choice
 from harness.interpreters import Interpreter, InterpreterError, all_here
-from harness.matrix import ALL, ForeignServer, key_values, scenario_product
+from harness.matrix import ALL, ForeignServer, Matrix, read_matrices, scenario_products
 from harness.obstacles import missing_here
 from harness.plan_errors import PlanError, checked, meant, refuse_unknown, require_available
 from harness.scenario import MAX_CONNECTIONS, Scenario, whole_number
@@ -132,24 +133,27 @@ def _make_plan(document: object, catalogue: Catalogue, narrowing: Narrowing, ask
     rounds = checked("rounds", document.get("rounds", 1), whole_number(1, MAX_ROUNDS), "the top level")
     seed = checked("seed", document.get("seed", 1), whole_number(0, 2**63 - 1), "the top level")
     servers = _foreign_servers(_table(document, "servers", "the top level"), catalogue)
-    values = key_values(_table(document, "defaults", "the top level"), _table(document, "matrix", "the top level"))
-    values["model"] = _models(values["model"], catalogue, servers, narrowing.models)
-    values["transport"] = _transports(values["transport"], catalogue, narrowing.transports)
     if narrowing.rounds is not None:
         rounds = checked("--rounds", narrowing.rounds, whole_number(1, MAX_ROUNDS), "the command line")
-    interpreters = _interpreters(
-        values["python"], ask, "[matrix]" if "python" in document.get("matrix", {}) else "[defaults]"
-    )
-    if values["python"] == [ALL]:
-        values["python"] = [None, *interpreters]
+    defaults = _table(document, "defaults", "the top level")
+    given = [_named(matrix, catalogue) for matrix in read_matrices(document.get("matrix", {}), defaults)]
+    narrowed = _narrowed(_narrowed(given, "model", narrowing.models), "transport", narrowing.transports)
+    matrices: list[Matrix] = []
+    interpreters: dict[str, Interpreter] = {}
+    for matrix in narrowed:
+        _require_available(matrix, catalogue, servers)
+        found = _interpreters(matrix, ask)
+        interpreters |= found
+        matrices.append(matrix.holding(python=[None, *found]) if matrix.values["python"] == [ALL] else matrix)
     most = _most_connections(_table(document, "most_connections", "the top level"), catalogue, servers)
-    scenarios, left_out = scenario_product(values, servers, catalogue, most)
+    scenarios, left_out = scenario_products([matrix.values for matrix in matrices], servers, catalogue, most)
     impossible = _impossible(scenarios, servers, catalogue, interpreters)
-    resolved = _resolved(document, rounds, values)
+    resolved = _resolved(document, rounds, matrices)
     return Plan(name, rounds, seed, scenarios, servers, tuple(left_out), resolved, interpreters, impossible)
 
 
-def _interpreters(given: list[str | None], ask: Ask, place: str) -> dict[str, Interpreter]:
+def _interpreters(matrix: Matrix, ask: Ask) -> dict[str, Interpreter]:
+    given, place = matrix.values["python"], matrix.place_of("python")
     if given == [ALL]:
         return all_here(ask)
     if ALL in given:
@@ -221,44 +225,43 @@ def _texts(value: object) -> tuple[str, ...]:
     raise ValueError("a list of texts, not empty")
 
 
-def _models(
-    given: list[str], catalogue: Catalogue, servers: Mapping[str, ForeignServer], only: tuple[str, ...] | None
-) -> list[str]:
+def _named(matrix: Matrix, catalogue: Catalogue) -> Matrix:
+    """Return a matrix with the names of what is available in the place of "all"."""
+    named = {}
+    for key, choices in (("model", catalogue.models), ("transport", catalogue.transports)):
+        if matrix.values[key] == [ALL]:
+            named[key] = [choice.name for choice in choices if choice.available]
+    return matrix.holding(**named)
+
+
+def _require_available(matrix: Matrix, catalogue: Catalogue, servers: Mapping[str, ForeignServer]) -> None:
     foreign = [Choice(name, "", available=True, reason=None) for name in servers]
-    models = _narrowed(_available(catalogue.models) if given == [ALL] else given, only, "--models")
-    for model in models:
-        require_available(model, [*catalogue.models, *foreign], "model", "[matrix]")
-    return models
+    for model in matrix.values["model"]:
+        require_available(model, [*catalogue.models, *foreign], "model", matrix.place)
+    for transport in matrix.values["transport"]:
+        require_available(transport, catalogue.transports, "transport", matrix.place)
 
 
-def _transports(given: list[str], catalogue: Catalogue, only: tuple[str, ...] | None) -> list[str]:
-    transports = _narrowed(_available(catalogue.transports) if given == [ALL] else given, only, "--transports")
-    for transport in transports:
-        require_available(transport, catalogue.transports, "transport", "[matrix]")
-    return transports
-
-
-def _available(choices: Iterable[Choice]) -> list[str]:
-    return [choice.name for choice in choices if choice.available]
-
-
-def _narrowed(names: list[str], only: tuple[str, ...] | None, flag: str) -> list[str]:
+def _narrowed(matrices: Sequence[Matrix], key: str, only: tuple[str, ...] | None) -> list[Matrix]:
+    """Return the matrices with what the command line leaves of them; one of which nothing is left goes as a whole."""
     if only is None:
-        return names
+        return list(matrices)
+    names = list(dict.fromkeys(name for matrix in matrices for name in matrix.values[key]))
     for name in only:
         if name not in names:
             raise PlanError(
-                f"{flag} names {name!r}{meant(name, names)}, which is not in the plan; it has {', '.join(names)}"
+                f"--{key}s names {name!r}{meant(name, names)}, which is not in the plan; it has {', '.join(names)}"
             )
-    return [name for name in names if name in only]
+    left = [matrix.holding(**{key: [name for name in matrix.values[key] if name in only]}) for matrix in matrices]
+    return [matrix for matrix in left if matrix.values[key]]
 
 
-def _resolved(document: Mapping[str, Any], rounds: int, values: Mapping[str, list[Any]]) -> dict[str, Any]:
+def _resolved(document: Mapping[str, Any], rounds: int, matrices: Sequence[Matrix]) -> dict[str, Any]:
     """Return the document with "all" replaced by names and with what the command line left of it."""
-    names = {"model": values["model"], "transport": values["transport"]}
-    if ALL in (document.get(table, {}).get("python") for table in ("matrix", "defaults")):
-        names["python"] = [named or "default" for named in values["python"]]
-    resolved = {**document, "rounds": rounds, "matrix": {**document.get("matrix", {}), **names}}
+    tables = [matrix.resolved for matrix in matrices]
+    several = isinstance(document.get("matrix"), list)
+    resolved = {**document, "rounds": rounds, "matrix": tables if several else tables[0]}
     if "defaults" in document:
-        resolved["defaults"] = {key: value for key, value in document["defaults"].items() if key not in names}
+        named = frozenset.intersection(*(matrix.named for matrix in matrices))
+        resolved["defaults"] = {key: value for key, value in document["defaults"].items() if key not in named}
     return resolved

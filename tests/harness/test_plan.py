@@ -163,6 +163,36 @@ def test_the_sweep_plan_sweeps_after_a_closed_window() -> None:
     assert document["defaults"]["loads"] == ["closed", "sweep:5"]
 
 
+def several(*matrices: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan of several matrices, each with what it says besides what all of them have."""
+    return {"matrix": [{**small_document()["matrix"], **matrix} for matrix in matrices]}
+
+
+def test_several_matrices_are_measured_one_after_the_other_and_what_two_of_them_say_once() -> None:
+    plan = small_plan(**several({"connections": [1, 2]}, {"connections": [2], "work": ["echo", "cpu:1ms"]}))
+    assert list(plan.scenarios) == [
+        "good-tcp-connections_1-work_echo",
+        "good-tcp-connections_2-work_echo",
+        "good-tcp-connections_2-work_cpu_1ms",
+    ]
+    assert make_plan(plan.document, "the stored plan", catalogue()) == plan
+
+
+def test_what_the_command_line_narrows_is_taken_out_of_every_matrix() -> None:
+    given = several({"model": "all"}, {"model": ["noisy"], "connections": [9]}, {"model": ["good"], "idle": 3})
+    plan = small_plan(Narrowing(models=("good",)), **given)
+    assert list(plan.scenarios) == ["good-tcp-idle_0", "good-tcp-idle_3"]
+    assert [matrix["model"] for matrix in plan.document["matrix"]] == [["good"], ["good"]]
+    with pytest.raises(PlanError, match="--models names 'god'"):
+        small_plan(Narrowing(models=("god",)), **given)
+
+
+def test_all_interpreters_of_one_matrix_are_stored_as_its_names() -> None:
+    plan = small_plan(**several({"python": "all"}, {"connections": [9]}))
+    assert [matrix.get("python") for matrix in plan.document["matrix"]] == [["default", "3.13"], None]
+    assert make_plan(plan.document, "the stored plan", catalogue(), ask=other_interpreter) == plan
+
+
 def test_the_matrix_takes_the_place_of_a_default() -> None:
     plan = small_plan(**changed("matrix", connections=[8]))
     assert [scenario.connections for scenario in plan.scenarios.values()] == [8]
@@ -188,7 +218,11 @@ def test_a_stored_plan_makes_the_same_plan_again() -> None:
         ({"name": "../x"}, ["name in the top level is '../x'", "letters"]),
         ({"name": None}, ["name in the top level is missing"]),
         ({"matrix": 5}, ["matrix in the top level is 5", "[matrix]"]),
+        ({"matrix": []}, ["matrix in the top level is []", "[[matrix]]"]),
         ({"matrix": {"transport": ["tcp"]}}, ["[matrix] lacks the key 'model'", '"all"']),
+        (several({}, {"conections": [1]}), ["[[matrix]] 2 has no key 'conections'", "did you mean 'connections'?"]),
+        (several({}, {"model": ["god"]}), ["[[matrix]] 2 names the unknown model 'god'"]),
+        (several({"python": ["3.13", "/x/y"]}), ["python in [[matrix]] 1 names '/x/y'"]),
         (changed("defaults", windows_s=1), ["[defaults] has no key 'windows_s'", "did you mean 'window_s'?"]),
         (changed("matrix", conections=[1]), ["[matrix] has no key 'conections'", "did you mean 'connections'?"]),
         (changed("defaults", connections=0), ["connections in [defaults] is 0", "from 1 to 100,000"]),
