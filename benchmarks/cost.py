@@ -92,18 +92,26 @@ def _row(model: str, transport: str, cpu: list[Cpu], memory_bytes: list[float]) 
     return f"| {' | '.join(cells)} |"
 
 
-def cpu_a_request(model: str, transport: str, seconds: float, *options: str, spin: bool = False) -> Cpu:
+def cpu_a_request(
+    model: str, transport: str, seconds: float, *options: str, spin: bool = False, connections: int = 64
+) -> Cpu:
     """Return what a request costs a model that runs with these options, by the stopped lines of two servers."""
-    loaded, idle = (_stopped(model, transport, length_s, *options, spin=spin) for length_s in (seconds, 0.0))
+    loaded, idle = (
+        _stopped(model, transport, length_s, *options, spin=spin, connections=connections)
+        for length_s in (seconds, 0.0)
+    )
     requests = loaded["messages"] - idle["messages"]
     user_s, system_s = (loaded[column] - idle[column] for column in ("cpu_user_s", "cpu_system_s"))
     return Cpu(user_s / requests * 1e6, system_s / requests * 1e6)
 
 
-def _stopped(model: str, transport: str, seconds: float, *options: str, spin: bool) -> dict[str, float]:
+def _stopped(
+    model: str, transport: str, seconds: float, *options: str, spin: bool, connections: int
+) -> dict[str, float]:
     """Return the stopped line after a load; of no seconds is one request a connection."""
     with programs.running(programs.our_server(model, *options, transport=transport)) as server:
-        programs.reference_load(server.ready["port"], seconds, transport=transport, spin=spin)
+        port = server.ready["port"]
+        programs.reference_load(port, seconds, transport=transport, spin=spin, connections=connections)
         return server.stop()
 
 
