@@ -18,6 +18,7 @@ NAMES = (
     "cost",
     "work",
     "growth",
+    "deal",
     "limits",
 )
 

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(command: list[str]) -> Iterator[Running]:
-    """Run a server on its CPU; whatever it has forked ends with it, on every path."""
+def running(command: list[str], cpus: Sequence[int] = (SERVER_CPU,)) -> Iterator[Running]:
+    """Run a server on its CPU, or on several; whatever it has forked ends with it, on every path."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            ["taskset", "-c", str(SERVER_CPU), *command],
+            ["taskset", "-c", ",".join(map(str, cpus)), *command],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -181,13 +181,13 @@ def only_cell(plan: str) -> dict[str, Any]:
         return cell
 
 
-def header(title: str) -> str:
-    """Return the first lines of a table: what, where, when, and on which CPUs."""
+def header(title: str, pinned: str | None = None) -> str:
+    """Return the first lines of a table: what, where, when, and on which CPUs (the usual ones if it doesn't say)."""
     shared = " (the machine has one CPU: both share it)" if SERVER_CPU == CLIENT_CPU else ""
+    pinned = pinned or f"server on CPU {SERVER_CPU}, client on CPU {CLIENT_CPU}{shared}"
     return (
         f"### {title}\n\n{_cpu_model()}, {len(CPUS)} CPUs, Linux {platform.release()}, "
-        f"Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}; "
-        f"server on CPU {SERVER_CPU}, client on CPU {CLIENT_CPU}{shared}.\n"
+        f"Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}; {pinned}.\n"
     )
 
 

@@ -1,0 +1,88 @@
+"""The table of the gate's trials, written between two markers of a document."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.gate_replay import clopper_pearson
+
+BEGIN, END = "<!-- trials: begin -->", "<!-- trials: end -->"
+CPU = "cpu_us_per_request"
+FAILED = 1
+HEADS = (
+    "trial",
+    "model",
+    "put in",
+    "trials",
+    "failed",
+    "95 % interval",
+    "estimate",
+    "observed / put in",
+    "rounds",
+    "minutes",
+)
+
+Trials = Sequence[dict[str, Any]]
+
+
+def write(document: Path, trials: Trials) -> None:
+    """Replace what stands between the markers; raises SystemExit where there are none, or no trials."""
+    text = document.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{document} lacks the markers {BEGIN} and {END}")
+    if not trials:
+        raise SystemExit("there are no trials yet")
+    document.write_text(f"{before}{BEGIN}\n{table(trials)}\n{END}{after}", encoding="utf-8")
+
+
+def table(trials: Trials) -> str:
+    """Return the table as Markdown, with where and when it was measured."""
+    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = defaultdict(list)
+    for trial in trials:
+        groups[trial["kind"], trial["model"] or "all three", trial["percent"]].append(trial)
+    machines = sorted({trial["machine"] for trial in trials})
+    days = sorted(trial["started"][:10] for trial in trials)
+    lines = [f"{'; '.join(machines)}; {days[0]} to {days[-1]}.", ""]
+    lines += [f"| {' | '.join(HEADS)} |", "|---|---|---:|---:|---:|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(_cells(*key, group))} |" for key, group in sorted(groups.items(), reverse=True)]
+    return "\n".join([*lines, "", *_sentences(trials)])
+
+
+def _cells(kind: str, model: str, percent: float, group: Trials) -> Iterator[str]:
+    failed = sum(trial["exit_code"] == FAILED for trial in group)
+    low, high = clopper_pearson(failed, len(group))
+    rows = [(trial, row) for trial in group for row in trial["rows"] if row["metric"] == CPU and row["ratio"]]
+    ratios = [row["ratio"] for _, row in rows]
+    yield from (kind, model, f"{percent:g} %" if percent else "nothing", str(len(group)), str(failed))
+    yield f"{low:.1%} to {high:.1%}"
+    yield f"{_change(statistics.median(ratios))} ({_change(min(ratios))} to {_change(max(ratios))})" if ratios else "-"
+    seen = [(row["ratio"] - 1) / (trial["expected"] - 1) for trial, row in rows if trial["expected"] != 1]
+    yield f"{statistics.median(seen):.2f} ({min(seen):.2f} to {max(seen):.2f})" if seen else "-"
+    rounds = [row["rounds"] for _, row in rows]
+    yield f"{statistics.median(rounds):g} ({min(rounds)} to {max(rounds)})" if rounds else "-"
+    minutes = [trial["minutes"] for trial in group]
+    yield f"{statistics.median(minutes):.1f} ({min(minutes):.1f} to {max(minutes):.1f})"
+
+
+def _change(ratio: float) -> str:
+    return f"{ratio - 1:+.1%}"
+
+
+def _sentences(trials: Trials) -> Iterator[str]:
+    same = [trial for trial in trials if trial["kind"] == "same"]
+    alarms = sum(trial["exit_code"] == FAILED for trial in same)
+    if same and not alarms:
+        _, high = clopper_pearson(0, len(same), 0.9)
+        yield (
+            f"No alarm in {len(same)} gates of identical code bounds their rate at {high:.1%} (one-sided 95 %): it is "
+            "the replay of the recorded trace, not these, that shows how low it is."
+        )
+    wrong = [trial for trial in trials if trial["kind"] == "swapped" and trial["exit_code"] == FAILED]
+    if wrong:
+        yield f"{len(wrong)} gates failed whose head was the cheaper arm."
