@@ -92,7 +92,7 @@ def _all_targets(transports: list[str], models: list[dict[str, Any]]) -> Iterato
             for options in [tuple(variant["options"]) for variant in variants if variant["available"]]:
                 name = f"{plain.name}-{'-'.join(options[1::2])}"
                 is_covered = options in seen or options[0] in INSIDE_HYBRID
-                is_long = is_covered or (transport == "ws" and options[0] in BELOW_THE_WIRE)
+                is_long = is_covered or (transport != "tcp" and options[0] in BELOW_THE_WIRE)
                 yield replace(plain, name=name, command=(*plain.command, *options), is_long=is_long)
                 seen.add(options)
 

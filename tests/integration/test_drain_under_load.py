@@ -153,7 +153,7 @@ def check_counts(stopped: dict[str, Any], model: str, transport: str) -> None:
 @pytest.mark.parametrize("transport", ["tcp", "udp", "ws"])
 @pytest.mark.parametrize("model", MODELS)
 def test_no_request_is_lost_when_a_server_is_stopped_under_load(model: str, transport: str) -> None:
-    drain_often(model, transport, rounds=6)
+    drain_often(model, transport, rounds=3)
 
 
 @pytest.mark.long

@@ -32,7 +32,12 @@ VARIANTS: list[tuple[str, ...]] = [
     ("--accept", "shared", "--inner", "selectors"),
     ("--accept", "shared", "--inner", "thread"),
 ]
-every_variant = pytest.mark.parametrize("options", [(), *VARIANTS], ids=lambda options: "".join(options) or "plain")
+# What is inside and who accepts don't know of each other: both at once are for the long run.
+every_variant = pytest.mark.parametrize(
+    "options",
+    [pytest.param(options, marks=[pytest.mark.long] if len(options) > 2 else []) for options in [(), *VARIANTS]],
+    ids=lambda options: "".join(options) or "plain",
+)
 
 
 def workers(server: Running) -> list[psutil.Process]:

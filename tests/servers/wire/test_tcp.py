@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from servers.contract import COUNTERS, MESSAGES, PROTOCOL_ERRORS, TRUNCATED, Phase
@@ -15,7 +15,6 @@ RESPONSE_ABC = bytes.fromhex("eb01 01 02 00000003 0000000000000007") + b"abc"
 EMPTY_REQUEST = bytes.fromhex("eb01 01 01 00000000 ffffffffffffffff")
 EMPTY_RESPONSE = bytes.fromhex("eb01 01 02 00000000 ffffffffffffffff")
 
-steadily = settings(derandomize=True, deadline=None)  # the same examples at every run
 SHORT = 40  # the longest payload of those that look into refusals
 # Messages, and what differs from one in a field or in its length: glued together they are every kind of stream.
 ALMOST_MESSAGES = st.builds(
@@ -88,7 +87,6 @@ def is_one_error(said: bytes) -> bool:
     return said[:4] == b"\xeb\x01\x01\x03" and int.from_bytes(said[4:8], "big") == len(said) - 16 > 0
 
 
-@steadily
 @given(STREAMS, st.integers(1, 40), st.randoms(use_true_random=False))
 def test_any_stream_is_answered_as_the_wire_says_however_it_is_split(
     stream: bytes, longest: int, rng: random.Random
@@ -105,7 +103,6 @@ def test_any_stream_is_answered_as_the_wire_says_however_it_is_split(
     assert (tally[MESSAGES], tally[PROTOCOL_ERRORS], protocol.phase) == (messages, errors, phase)
 
 
-@steadily
 @given(STREAMS)
 def test_a_stream_in_one_piece_is_answered_like_its_bytes(stream: bytes) -> None:
     (whole, whole_tally), (bytewise, bytewise_tally) = fresh(max_payload=SHORT), fresh(max_payload=SHORT)
@@ -113,7 +110,6 @@ def test_a_stream_in_one_piece_is_answered_like_its_bytes(stream: bytes) -> None
     assert (whole_tally, whole.phase) == (bytewise_tally, bytewise.phase)
 
 
-@steadily
 @given(STREAMS)
 def test_steps_are_what_receive_returns_also_of_streams_that_are_refused(stream: bytes) -> None:
     (whole, whole_tally), (stepwise, stepwise_tally) = fresh(max_payload=SHORT), fresh(max_payload=SHORT)
@@ -123,7 +119,6 @@ def test_steps_are_what_receive_returns_also_of_streams_that_are_refused(stream:
     assert (stepwise_tally, stepwise.phase) == (whole_tally, whole.phase)
 
 
-@steadily
 @given(STREAMS, st.lists(STREAMS, max_size=4))
 def test_nothing_is_answered_or_counted_after_the_end(stream: bytes, later: list[bytes]) -> None:
     protocol, tally = fresh(max_payload=SHORT)
@@ -136,7 +131,6 @@ def test_nothing_is_answered_or_counted_after_the_end(stream: bytes, later: list
     assert (tally, protocol.phase) == (counted, Phase.CLOSING)
 
 
-@steadily
 @given(
     st.lists(st.tuples(st.integers(0, 2**64 - 1), st.binary(max_size=100)), max_size=20),
     st.integers(1, 60),
@@ -155,7 +149,6 @@ def test_any_split_of_any_messages_gives_the_same_replies_in_order(
     assert tally[MESSAGES] == len(messages)
 
 
-@steadily
 @given(st.lists(st.binary(max_size=50), max_size=8), st.integers(0, 15))
 def test_steps_are_the_replies_of_receive_cut_into_messages(payloads: list[bytes], cut: int) -> None:
     stream = b"".join(request(n, payload) for n, payload in enumerate(payloads)) + REQUEST_ABC[:cut]

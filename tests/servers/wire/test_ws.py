@@ -5,7 +5,7 @@ import random
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from servers.contract import COUNTERS, MESSAGES, PROTOCOL_ERRORS, TRUNCATED, Phase
@@ -28,8 +28,6 @@ from tests.servers.wire.ws_bytes import (
     opened,
     reply,
 )
-
-steadily = settings(derandomize=True, deadline=None)  # the same examples at every run
 
 
 class Said(NamedTuple):
@@ -83,7 +81,6 @@ GOOD_ENDS = ((b"", None), (close(1000), 1000), (close(4999, "Grüße".encode()),
 STREAMS = st.tuples(st.lists(SAID, max_size=8), st.sampled_from(GOOD_ENDS + BAD))
 
 
-@steadily
 @given(STREAMS, st.integers(1, 60), st.randoms(use_true_random=False))
 def test_any_stream_is_answered_as_the_rfc_says_however_it_is_split(
     stream: tuple[list[Said], tuple[bytes, int | None]], longest: int, rng: random.Random
@@ -103,7 +100,6 @@ def test_any_stream_is_answered_as_the_rfc_says_however_it_is_split(
     assert protocol.phase is (Phase.OPEN if code is None else Phase.CLOSING)
 
 
-@steadily
 @given(STREAMS)
 def test_a_stream_in_one_piece_is_answered_like_its_bytes(stream: tuple[list[Said], tuple[bytes, int | None]]) -> None:
     sent = b"".join(each.sent for each in stream[0]) + stream[1][0]
@@ -112,7 +108,6 @@ def test_a_stream_in_one_piece_is_answered_like_its_bytes(stream: tuple[list[Sai
     assert (whole_tally, whole.phase) == (bytewise_tally, bytewise.phase)
 
 
-@steadily
 @given(STREAMS)
 def test_steps_are_what_receive_returns_frame_by_frame(stream: tuple[list[Said], tuple[bytes, int | None]]) -> None:
     sent = b"".join(each.sent for each in stream[0]) + stream[1][0]
@@ -123,7 +118,6 @@ def test_steps_are_what_receive_returns_frame_by_frame(stream: tuple[list[Said],
     assert (stepwise_tally, stepwise.phase) == (whole_tally, whole.phase)
 
 
-@steadily
 @given(STREAMS, st.lists(st.binary(max_size=80), max_size=4))
 def test_nothing_is_answered_or_counted_after_the_end(
     stream: tuple[list[Said], tuple[bytes, int | None]], later: list[bytes]
@@ -139,7 +133,6 @@ def test_nothing_is_answered_or_counted_after_the_end(
     assert (tally, protocol.phase) == (counted, Phase.CLOSING)
 
 
-@steadily
 @given(st.integers(1, 40), st.randoms(use_true_random=False))
 def test_the_handshake_may_be_split_anywhere_and_glued_to_what_follows(longest: int, rng: random.Random) -> None:
     tally = [0] * len(COUNTERS)
