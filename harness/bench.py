@@ -20,11 +20,15 @@ from harness.supervise import Watch
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs that speak the contracts of `python -m servers` and `python -m loadgen`, started in `folder`."""
+    """The programs that speak the contracts of `python -m servers` and `python -m loadgen`, started in `folder`.
+
+    Servers are started in `servers_folder` where that is named: another version of their package.
+    """
 
     servers: tuple[str, ...] = (sys.executable, "-m", "servers")
     loadgen: tuple[str, ...] = (sys.executable, "-m", "loadgen")
     folder: Path = ROOT
+    servers_folder: Path | None = None
 
 
 @dataclass(frozen=True)

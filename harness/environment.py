@@ -136,10 +136,10 @@ def _packages() -> dict[str, str]:
     return found
 
 
-def code_hash(program: str) -> str:
+def code_hash(program: str, root: Path = ROOT) -> str:
     """Return a hash over the source files of one of our packages: it names the code also outside of a checkout."""
     digest = hashlib.sha256()
-    folder = ROOT / program
+    folder = root / program
     for file in sorted(folder.rglob("*.py")):
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

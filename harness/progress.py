@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from types import TracebackType
 from typing import Any, Self
 
@@ -92,7 +91,7 @@ class Unheard(Console):
     def on_broken_pipe(self) -> None:
         """Print nothing any more."""
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class LineDisplay:

@@ -63,7 +63,8 @@ def server_start(
     if scenario.work != KEYS["work"].default:
         command += ["--work", scenario.work]
     words = (*command, "--port", "0", *scenario.options)
-    return ServerStart(words, bench.tools.folder, ours=True, model=scenario.model, transport=scenario.transport)
+    folder = bench.tools.servers_folder or bench.tools.folder
+    return ServerStart(words, folder, ours=True, model=scenario.model, transport=scenario.transport)
 
 
 def _filled(word: str, values: Mapping[str, str]) -> str:

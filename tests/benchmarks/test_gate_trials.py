@@ -1,0 +1,99 @@
+"""The gate's trials: which are missing, how a stopped series goes on, what the table says, and the cost put in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import gate_table, gate_trials
+from benchmarks.gate_injection import Calibration, costly_tree
+from benchmarks.gate_trials import Trial
+
+
+def asked(**counts: Any) -> argparse.Namespace:
+    """Return the options of a series."""
+    options = {"same": 0, "cost": 0, "swapped": 0, "percent": [10.0], "models": ["asyncio", "thread"]}
+    return argparse.Namespace(**options | counts)
+
+
+def line(
+    kind: str, model: str | None = None, *, ratio: float = 1.0, expected: float = 1.0, code: int = 0
+) -> dict[str, Any]:
+    """Return the line of a trial."""
+    row = {"metric": "cpu_us_per_request", "ratio": ratio, "rounds": 12, "scenario": "asyncio-tcp"}
+    about = {"machine": "a machine", "started": "2026-11-22T20:00:00Z", "minutes": 4.0, "verdict": "PASS"}
+    percent = 0.0 if model is None else 10.0
+    return {
+        "kind": kind,
+        "model": model,
+        "percent": percent,
+        "rows": [row],
+        "expected": expected,
+        "exit_code": code,
+        **about,
+    }
+
+
+def test_kinds_take_turns_and_what_is_there_is_not_tried_again() -> None:
+    trials = gate_trials.wanted(asked(same=2, cost=1))
+    assert trials == [Trial("same"), Trial("cost", "asyncio", 10.0), Trial("cost", "thread", 10.0), Trial("same")]
+    left = list(gate_trials.missing(trials, [line("same"), line("cost", "thread")]))
+    assert left == [Trial("cost", "asyncio", 10.0), Trial("same")]
+
+
+def test_a_line_that_was_cut_short_is_no_trial_and_is_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "trials.jsonl"
+    gate_trials.append(file, line("same"))
+    with file.open("a") as opened:
+        opened.write('{"kind": "sa')
+    assert gate_trials.read_trials(file) == [line("same")]
+    gate_trials.append(file, line("cost", "asyncio"))
+    assert [each["kind"] for each in gate_trials.read_trials(file)] == ["same", "cost"]
+    assert all(json.loads(text) for text in file.read_text().splitlines())
+
+
+def test_the_table_stands_between_its_markers(tmp_path: Path) -> None:
+    document = tmp_path / "gate.md"
+    document.write_text(f"before\n{gate_table.BEGIN}\nold\n{gate_table.END}\nafter\n")
+    trials = [line("same"), line("same"), line("cost", "asyncio", ratio=1.09, expected=1.10, code=1)]
+    gate_table.write(document, trials)
+    text = document.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith(f"{gate_table.END}\nafter\n")
+    assert "old" not in text
+    assert "| same | all three | nothing | 2 | 0 |" in text
+    assert "| cost | asyncio | 10 % | 1 | 1 |" in text
+    assert "0.90 (0.90 to 0.90)" in text
+    assert "No alarm in 2 gates of identical code bounds their rate at 77.6%" in text
+
+
+def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
+    document = tmp_path / "gate.md"
+    document.write_text("no markers")
+    with pytest.raises(SystemExit, match="lacks the markers"):
+        gate_table.write(document, [line("same")])
+    assert document.read_text() == "no markers"
+
+
+def test_the_turns_of_the_loop_are_the_share_that_is_asked_for() -> None:
+    calibration = Calibration(base_ns=10_000.0, call_ns=100.0, turn_ns=10.0)
+    assert calibration.turns(0.1) == 90
+    assert calibration.share(90) == pytest.approx(0.1)
+    assert calibration.turns(0.001) == 1  # the call alone costs more than that
+
+
+def test_the_costly_tree_answers_as_before(tmp_path: Path) -> None:
+    folder = costly_tree(tmp_path, 1_000)
+    program = """
+from servers.wire.tcp import TcpProtocol
+request = bytes.fromhex("eb01010100000004") + bytes(8) + b"abcd"
+print(bytes(TcpProtocol([0] * 20).receive(request)).hex(), TcpProtocol.receive.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["eb01010200000004" + "00" * 8 + b"abcd".hex(), "_costly"]
