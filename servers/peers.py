@@ -65,7 +65,7 @@ from servers.stepping import Errands, PatientResponder, finish_errands, new_erra
 log = logging.getLogger(__name__)
 
 _CANDIDATES = 64  # peers that are found at once to be silent longest
-_STRANGERS_NS = 1_000_000_000  # after its first reply; far more than the system can take to hand over a datagram
+_STRANGERS_NS = 250_000_000  # after its first reply; far more than the system takes to hand over a datagram
 
 
 class Ending(Protocol):
@@ -251,7 +251,8 @@ def _converse(
     """Answer the peer until it is silent for too long, has gone, or is told to end."""
     tally, work = service.tally, service.work
     recv_into, receive, now_ns = bound.recv_into, protocol.receive, time.monotonic_ns
-    address: Address | None = None
+    peer = bound.getpeername()
+    address: Address = peer
     strangers, strangers_until_ns = True, now_ns() + _STRANGERS_NS
     while True:
         try:
@@ -270,9 +271,9 @@ def _converse(
         if reply is not None:
             if work is not None:
                 do_uncounted(work, tally)
-            _send(bound, reply, tally, address)
+            _send(bound, reply, tally, None if address == peer else address)
         if strangers and heard_ns > strangers_until_ns:
-            strangers, address = False, None
+            strangers, address = False, peer
         if ending.requested:  # a peer that floods must not hold up its own end
             return
 
