@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from analysis.views import ConditionView, planned_models
 from harness.schema import LimitedBy, sweep_name
 
 CELL_HEADS = (
+    Head("Cell"),
     Head("Model"),
     Head("Round", number=True),
     Head("Load"),
@@ -61,17 +63,19 @@ LIMITS = (
 
 def cells(run: Run, views: Sequence[ConditionView]) -> Iterator[Section]:
     """Yield the table of every cell, a condition each: a row a window, each leading to the cell's file."""
-    note = "Every figure of this report comes from these files; a row leads to its own."
+    note = "Every figure of this report comes from these files: its row leads here, and each row here to its file."
     yield Section("Every cell", (Paragraph(note if views else "This run holds no cell that can be read."),))
-    for place, view in enumerate(views):
+    for view in views:
         rows = []
-        for rank, model in enumerate(view.models):
-            anchor = sections.anchor(place, rank)
+        for model in view.models:
+            anchor = sections.anchor(view, model)
             for row in _model_rows(run, view, model):
                 rows.append(Row(row, anchor))
                 anchor = ""
         caption = f"Server CPUs: {view.cells['server_cpus'].iloc[0]}. One row a window."
-        yield Section(view.label, (Table(caption, CELL_HEADS, tuple(rows), wide=True),), level=3)
+        table = Table(caption, CELL_HEADS, tuple(rows), wide=True)
+        name = f"{sections.anchor(view)}-cells"
+        yield Section(view.label, (table,), level=3, anchor=name, folded=len(views) > 1)
 
 
 def _model_rows(run: Run, view: ConditionView, model: str) -> Iterator[tuple[Entry, ...]]:
@@ -88,8 +92,8 @@ def _model_rows(run: Run, view: ConditionView, model: str) -> Iterator[tuple[Ent
 def _failed_row(cell: pd.Series[Any]) -> tuple[Entry, ...]:
     words = f"failed: {cell['failure']}" if cell["outcome"] != "measured" else "no window was measured"
     words = words.replace(f"failed: {wording.IMPOSSIBLE}", wording.IMPOSSIBLE, 1)
-    blanks = [NONE] * (len(CELL_HEADS) - 4)
-    return (_link(cell), _round(cell), Entry(wording.NOTHING), *blanks, Entry(words, doubt=True))
+    blanks = [NONE] * (len(CELL_HEADS) - 5)
+    return (*_which(cell), Entry(wording.NOTHING), *blanks, Entry(words, doubt=True))
 
 
 def _window_row(cell: pd.Series[Any], window: pd.Series[Any]) -> tuple[Entry, ...]:
@@ -99,8 +103,7 @@ def _window_row(cell: pd.Series[Any], window: pd.Series[Any]) -> tuple[Entry, ..
     times = [NONE if closed else _time(window, name, "<= " if limited else "") for name in ("p50", "p99")]
     doubts = [window["warnings_text"], f"errors: {window['errors_text']}" if window["errors_text"] else ""]
     return (
-        _link(cell),
-        _round(cell),
+        *_which(cell),
         Entry(_load(window)),
         Entry((">= " if limited else "") + wording.whole(window["throughput_per_s"]), sort=window["throughput_per_s"]),
         *times,
@@ -125,12 +128,11 @@ def _time(window: pd.Series[Any], name: str, sign: str) -> Entry:
     return Entry(text, sort=value, doubt=True) if math.isinf(value) else Entry(sign + text, sort=value)
 
 
-def _link(cell: pd.Series[Any]) -> Entry:
-    return Entry(str(cell["model"]), href=str(cell["file"]))
-
-
-def _round(cell: pd.Series[Any]) -> Entry:
-    return Entry(str(cell["round"]), sort=float(cell["round"]))
+def _which(cell: pd.Series[Any]) -> tuple[Entry, Entry, Entry]:
+    """Return the cell by the name of its file, its model and its round."""
+    file = str(cell["file"])
+    name = Entry(PurePosixPath(file).stem, href=file)
+    return name, Entry(str(cell["model"])), Entry(str(cell["round"]), sort=float(cell["round"]))
 
 
 def _number(value: float) -> Entry:

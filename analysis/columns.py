@@ -14,6 +14,9 @@ from harness.schema import QUANTILES
 
 Type = Literal["str", "int64", "float64", "bool", "object"]
 
+# What reading a document of another shape raises.
+SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
 CLOCKS = ("response_time", "service_time")
 CLOCK_MEANINGS = {"response_time": "reply received minus request due", "service_time": "reply received minus sent"}
 
@@ -113,6 +116,7 @@ WINDOWS = (
     Column("rate_per_s", "float64", "requests/s", "rate that an open load was asked for"),
     Column("offered_per_s", "float64", "requests/s", "requests due in an open window / its length"),
     *SWEEP,
+    Column("opens_s", "float64", "s", "its opening, after that of the first window of its cell"),
     Column("window_s", "float64", "s", "length of the window"),
     Column("due", "int64", "requests", "requests due in the window (closed: sent in it)"),
     Column("sent", "int64", "requests", "requests of the window that were sent"),
@@ -143,6 +147,7 @@ WINDOWS = (
     Column("busy_fraction", "float64", "share", "share of the window that the load generator's engine was busy"),
     Column("generator_cpu_s", "float64", "s", "CPU time of the load generator in the window"),
     Column("pauses", "int64", "pauses", "moments in which the machine did not run the generator"),
+    Column("pauses_total_ns", "float64", "ns", "all of them together"),
     Column("pauses_max_ns", "float64", "ns", "the longest of them"),
     Column("cpu_us_per_request", "float64", "us", "CPU time of the server's tree / replies received"),
     Column("cpu_user_us_per_request", "float64", "us", "its user part"),
@@ -185,4 +190,38 @@ PERCENTILES = (
     Column("rounds", "int64", "rounds", "rounds whose histograms were added up"),
     Column("timeout_s", "float64", "s", "time after which a request counts as unanswered"),
     Column("bound", "bool", "", "the load generator limited a round: values are upper bounds"),
+)
+
+_OF_A_CELL = tuple(
+    column
+    for column in SCENARIO
+    if column.name in {"file", "condition", "label", "model", "transport", "round", "outcome"}
+)
+
+PER_SECOND = (
+    *_OF_A_CELL,
+    Column("window", "int64", "", "place of the window in its cell, from 0"),
+    Column("load", "str", "", "closed, open:RATE or open:RATE:constant"),
+    Column("kind", "str", "", "closed or open"),
+    Column("index", "int64", "", "place of the second in its window, from 0"),
+    Column("at_s", "float64", "s", "its beginning, after the opening of the cell's first window"),
+    Column("second_s", "float64", "s", "its length: less than 1 where the window closes in it"),
+    Column("responses", "int64", "replies", "replies received in it"),
+    Column("throughput_per_s", "float64", "replies/s", "those / its length"),
+    Column("response_time_p50_ns", "float64", "ns", "p50 of the response times of those replies"),
+    Column("response_time_p99_ns", "float64", "ns", "p99 of the same"),
+    Column("errors", "int64", "errors", "errors that were seen in it"),
+)
+
+RESOURCES = (
+    *_OF_A_CELL,
+    Column("at_s", "float64", "s", "time after the opening of the first window; without one, after the first sample"),
+    Column("since_s", "float64", "s", "time since the sample before it"),
+    Column("server_cores", "float64", "CPUs", "CPU time of the server's tree since the sample before it / that time"),
+    Column("loadgen_cores", "float64", "CPUs", "the same of the load generator"),
+    Column("server_rss_bytes", "float64", "bytes", "RSS of the server's tree: shared pages counted in every process"),
+    Column("loadgen_rss_bytes", "float64", "bytes", "the same of the load generator"),
+    Column("processes", "float64", "processes", "processes of the server's tree"),
+    Column("threads", "float64", "threads", "threads of them"),
+    Column("window", "float64", "", "place of the window that the sample lies in, from 0; NaN between windows"),
 )

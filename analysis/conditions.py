@@ -3,13 +3,14 @@
 What is compared is the server: its concurrency model, with the options and workers that it was given. Everything else
 that a scenario says, known to this version or not, is the condition: two cells that differ in any of it are not put
 into one table, but in the chapters that vary just one dimension of it and say so. A condition's label names transport,
-payload, connections and the server's CPUs always, and the rest where it is not the usual or differs inside the run.
+payload, connections and the server's CPUs always, and the rest where it is not the usual, or where another condition of
+the run would have the same label without it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 TRANSPORT_NAMES: Mapping[str, str] = {"tcp": "TCP", "udp": "UDP", "ws": "WebSocket"}
@@ -44,7 +45,7 @@ def varying(scenarios: Iterable[Mapping[str, Any]]) -> set[str]:
     values: dict[str, set[str]] = {}
     for scenario in scenarios:
         for key in scenario.keys() - CONTENDER:
-            values.setdefault(key, set()).add(_text(scenario[key]))
+            values.setdefault(key, set()).add(text(scenario[key]))
     return {key for key, found in values.items() if len(found) > 1}
 
 
@@ -54,11 +55,18 @@ def labels(scenarios: Iterable[Mapping[str, Any]], cpus: Mapping[str, str]) -> d
     `cpus` names the server's CPUs by condition where a window has told them.
     """
     conditions = {identity(scenario): scenario for scenario in scenarios}
-    differing = varying(conditions.values())
-    return {
-        name: label(scenario, differing, cpus.get(name) or server_cpus(str(scenario.get("pin", "")), ()))
-        for name, scenario in conditions.items()
-    }
+    where = [cpus.get(name) or server_cpus(str(one.get("pin", "")), ()) for name, one in conditions.items()]
+    return dict(zip(conditions, distinct(list(conditions.values()), where), strict=True))
+
+
+def distinct(scenarios: Sequence[Mapping[str, Any]], cpus: Sequence[str], without: Collection[str] = ()) -> list[str]:
+    """Return a label for each scenario, as short as can be: where two would read the same, it says what differs."""
+    short = [label(scenario, set(), where, without) for scenario, where in zip(scenarios, cpus, strict=True)]
+    alike = {words: [one for one, its in zip(scenarios, short, strict=True) if its == words] for words in short}
+    return [
+        label(scenario, varying(alike[words]), where, without)
+        for scenario, where, words in zip(scenarios, cpus, short, strict=True)
+    ]
 
 
 def server_cpus(pin: str, used: Sequence[int]) -> str:
@@ -74,8 +82,8 @@ def server_cpus(pin: str, used: Sequence[int]) -> str:
     return (named or server or "unknown") + (" (shared with the load generator)" if shared else "")
 
 
-def label(scenario: Mapping[str, Any], differing: set[str], cpus: str, without: str = "") -> str:
-    """Return a condition in words; `without` leaves one of its keys out, for what varies just this one."""
+def label(scenario: Mapping[str, Any], differing: set[str], cpus: str, without: Collection[str] = ()) -> str:
+    """Return a condition in words; `without` leaves keys out, for what varies just these."""
     transport = str(scenario.get("transport", "?"))
     always = {
         "transport": TRANSPORT_NAMES.get(transport, transport),
@@ -83,12 +91,12 @@ def label(scenario: Mapping[str, Any], differing: set[str], cpus: str, without: 
         "connections": _connections(scenario),
         "pin": server(cpus),
     }
-    parts = [words for key, words in always.items() if key != without]
-    for key in sorted(scenario.keys() - {*CONTENDER, *_ALWAYS, without}):
+    parts = [words for key, words in always.items() if key not in without]
+    for key in sorted(scenario.keys() - {*CONTENDER, *_ALWAYS, *without}):
         value = scenario[key]
         usual = value in (None, "", [], {}) or value == _USUAL.get(key) or key in _NOT_SAID_ALONE
         if key in differing or not usual:
-            parts.append(f"{key.replace('_', ' ')} {_text(value)}")
+            parts.append(f"{key.replace('_', ' ')} {text(value)}")
     return ", ".join(parts)
 
 
@@ -110,9 +118,10 @@ def server(cpus: str) -> str:
     return f"server on CPU {cpus}" if cpus.partition(" ")[0].isdecimal() else f"server on CPUs {cpus}"
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """Return a value of a scenario in words: `default` for none, lists without brackets."""
     if value is None:
         return "default"
     if isinstance(value, list):
-        return " ".join(_text(item) for item in value)
+        return " ".join(text(item) for item in value)
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

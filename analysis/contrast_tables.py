@@ -9,7 +9,7 @@ from analysis.contrasts import THROUGHPUT, Measure, Point, Reading, Series
 from analysis.document import Entry, Head, Row, Table
 from analysis.entries import NONE
 from analysis.ranking import Standing, Status
-from analysis.sections import WHO
+from analysis.sections import WHO, anchor, who
 
 HEADS = {
     "connections": ("Connections held", "Active"),
@@ -33,8 +33,9 @@ def work(series: Series) -> Table:
             reading = contrasts.read(point, THROUGHPUT, model)
             figure = entries.of_estimate(reading.estimate, wording.number, reading.sign)
             notes = [figure.note, place(point.standing(model))]
-            cells.append(_absent(point, model) or Entry(figure.text, "; ".join(filter(None, notes)), sort=figure.sort))
-            cells += [_percent(reading, most.per_s)] if most else []
+            shown = Entry(figure.text, "; ".join(filter(None, notes)), _cells(point, model), figure.sort)
+            cells.append(_absent(point, model) or shown)
+            cells += [_percent(reading, most.per_s, _cells(point, model))] if most else []
         rows.append(Row(tuple(cells)))
     caption = f"Closed load. Medians over rounds; below them the place at this work, and {intervals(series)}."
     return Table(caption, tuple(heads), tuple(rows))
@@ -50,11 +51,16 @@ def place(standing: Standing | None) -> str:
     return f"place {standing.first}-{standing.last}" if shared else f"place {standing.first}"
 
 
-def _percent(reading: Reading, most: float) -> Entry:
+def _cells(point: Point, model: str) -> str:
+    """Return where the cells of a contender at a point stand in the report."""
+    return f"#{anchor(point.view, model)}" if model in point.view.models else ""
+
+
+def _percent(reading: Reading, most: float, href: str) -> Entry:
     if reading.estimate is None:
         return NONE
     part = reading.estimate.value / most
-    return Entry(reading.sign + wording.number(100 * part), sort=part)
+    return Entry(reading.sign + wording.number(100 * part), href=href, sort=part)
 
 
 def _absent(point: Point, model: str) -> Entry | None:
@@ -81,7 +87,7 @@ def long(series: Series, measures: Sequence[Measure], ratios: bool = False) -> T
         for point in series.points:
             if model in point.view.models:
                 figures = [each for measure in measures for each in _figures(series, point, measure, model, ratios)]
-                cells = (Entry(model), Entry(point.server_cpus), *_where(series, point), *figures)
+                cells = (*who(point.view, model), *_where(series, point), *figures)
                 rows.append(Row((*cells, *_doubts(point, model))))
     caption = f"Medians over rounds; below them {intervals(series)}."
     return Table(caption, tuple(heads), tuple(rows), wide=True)

@@ -14,7 +14,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -132,10 +132,16 @@ def find(views: Sequence[ConditionView], key: str) -> tuple[Series, ...]:
         if key in scenario and not (key == "payload" and not str(scenario[key]).isdecimal()):
             rest = json.dumps({name: value for name, value in scenario.items() if name != key}, sort_keys=True)
             groups.setdefault(rest, []).append((scenario, view))
-    return tuple(_series(key, group, differing) for group in groups.values() if len(group) > 1)
+    found = [_series(key, group) for group in groups.values() if len(group) > 1]
+    firsts = [series.points[0] for series in found]
+    labels = conditions.distinct(
+        [point.scenario for point in firsts], [point.server_cpus for point in firsts], without=(key,)
+    )
+    return tuple(replace(series, label=label) for series, label in zip(found, labels, strict=True))
 
 
-def _series(key: str, group: Sequence[tuple[Scenario, ConditionView]], differing: set[str]) -> Series:
+def _series(key: str, group: Sequence[tuple[Scenario, ConditionView]]) -> Series:
+    """Return a series that has no label yet."""
     describe = _DESCRIBED[key]
     found = [(*describe(scenario, view), scenario, view) for scenario, view in group]
     found.sort(key=lambda each: each[0])
@@ -144,11 +150,9 @@ def _series(key: str, group: Sequence[tuple[Scenario, ConditionView]], differing
         Point(words if names.count(words) == 1 else f"{words} ({scenario[key] or 'default'})", value, scenario, view)
         for _, words, value, scenario, view in found
     )
-    first = points[0]
-    label = conditions.label(first.scenario, differing, first.server_cpus, without=key)
     # One order for all points, whatever their rankings are.
     models = sorted({model for point in points for model in point.view.models})
-    return Series(key, label, points, tuple(models))
+    return Series(key, "", points, tuple(models))
 
 
 # The order of a value, its words, and its place on an axis.
@@ -217,9 +221,9 @@ def read(point: Point, measure: Measure, model: str) -> Reading:
     if measure.source != "cells" and taken is None:
         return Reading({})
     rows: pd.DataFrame = point.view.measured if taken is None else taken.rows
-    own = rows[rows["model"] == model]
-    values = {number: value / measure.scale for number, value in ranking.by_round(own, model, measure.column).items()}
-    bound = bool(measure.sign) and bool((own["limited_by"] == LimitedBy.GENERATOR).any())
+    values = {number: value / measure.scale for number, value in ranking.by_round(rows, model, measure.column).items()}
+    verdicts = rows.loc[rows["model"].to_numpy() == model, "limited_by"] if measure.sign else ()
+    bound = any(verdict == LimitedBy.GENERATOR for verdict in verdicts)
     return Reading(values, measure.sign if bound else "")
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from analysis import entries, leaderboard, wording
-from analysis.document import Entry, Head, Paragraph, Row, Section, Table
-from analysis.sections import WHO, who
+import pandas as pd
+
+from analysis import entries, leaderboard, unanswered, wording
+from analysis.document import Block, Entry, Head, Paragraph, Row, Section, Table
+from analysis.prominence import MOST_SHOWN
+from analysis.sections import WHO, Draw, who
 from analysis.views import ConditionView, WindowView
 
 DATAGRAMS_NOTE = (
@@ -22,6 +25,8 @@ CONNECTS_NOTE = (
     "connection, handshake what it then waits for the answer to the opening handshake, where the transport has one; "
     "the response time above is the whole of it: connect, handshake, echo and reply."
 )
+PICTURES_MOST = 4  # of conditions that lost something; the tables have them all
+
 COUNTS = {
     "Lost": "lost",
     "Late replies": "late",
@@ -38,28 +43,47 @@ CONNECT_TIMES = {
 }
 
 
-def datagrams(views: Sequence[ConditionView]) -> Iterator[Section]:
-    """Yield what became of datagrams, a table a window."""
-    tables = [
-        _table(view, window, COUNTS)
-        for view in views
-        for window in view.windows
-        if (window.rows["transport"] == "udp").any()
-    ]
-    if tables:
-        yield Section("What became of datagrams", (Paragraph(DATAGRAMS_NOTE), *tables))
+def datagrams(views: Sequence[ConditionView], draw: Draw) -> Iterator[Section]:
+    """Yield what became of datagrams: how much was lost at which load, and for each condition a table a window."""
+    found = [(view, _windows(view, "transport", "udp")) for view in views]
+    if any(windows for _, windows in found):
+        yield Section("What became of datagrams", (Paragraph(DATAGRAMS_NOTE), *_losses(views, draw)))
+    for view, windows in found:
+        if windows:
+            yield Section(view.label, tuple(_table(view, window, COUNTS) for window in windows), level=3)
+
+
+def _windows(view: ConditionView, column: str, value: str) -> list[WindowView]:
+    return [window for window in view.windows if (window.rows[column] == value).any()]
+
+
+def _losses(views: Sequence[ConditionView], draw: Draw) -> Iterator[Block]:
+    """Yield pictures of the conditions that lost the most at one of several rates; name those that lost nothing."""
+    found = []
+    for place, view in enumerate(views):
+        opened = [window.rows for window in view.windows if window.kind == "open"]
+        if len(opened) > 1 and (opened[0]["transport"] == "udp").all():
+            rows = pd.concat(opened)
+            found.append((float((rows["unanswered"] / rows["due"]).max()), place, view, rows))
+    lossy = sorted((each for each in found if each[0] > 0), key=lambda each: -each[0])
+    for _, place, view, rows in sorted(lossy[:PICTURES_MOST], key=lambda each: each[1]):
+        words = f"Requests never answered, by each model, against the offered load, {view.label}"
+        yield draw(f"unanswered-{place}", words, unanswered.figure(rows, view.models, view.label))
+    if rest := lossy[PICTURES_MOST:]:
+        yield Paragraph(f"Less was lost in {wording.plural(len(rest), 'further condition')}, in the tables below.")
+    if whole := [view.label for share, _, view, _ in found if not share > 0]:
+        where = "; ".join(whole) if len(whole) <= MOST_SHOWN else wording.plural(len(whole), "condition")
+        yield Paragraph(f"Every request was answered, at each rate that was offered: {where}.")
 
 
 def connects(views: Sequence[ConditionView]) -> Iterator[Section]:
-    """Yield how long connects took under churn, a table a window."""
-    tables = [
-        _connect_table(view, window)
-        for view in views
-        for window in view.windows
-        if (window.rows["mode"] == "churn").any()
-    ]
-    if tables:
-        yield Section("Connect time under churn", (Paragraph(CONNECTS_NOTE), *tables))
+    """Yield how long connects took under churn, for each condition a table a window."""
+    found = [(view, _windows(view, "mode", "churn")) for view in views]
+    if any(windows for _, windows in found):
+        yield Section("Connect time under churn", (Paragraph(CONNECTS_NOTE),))
+    for view, windows in found:
+        if windows:
+            yield Section(view.label, tuple(_connect_table(view, window) for window in windows), level=3)
 
 
 def _table(view: ConditionView, window: WindowView, counts: dict[str, str]) -> Table:

@@ -33,7 +33,11 @@ class Head:
 
 @dataclass(frozen=True)
 class Row:
-    """A table's row; `anchor` lets other places of the document lead to it."""
+    """A table's row; `anchor` lets other places of the document lead to it.
+
+    The first name in it that leads to a place of the document names the row: its figures lead to the same place
+    where they lead nowhere by themselves.
+    """
 
     entries: tuple[Entry, ...]
     anchor: str = ""
@@ -41,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: `caption` says what its figures are. `wide` ones scroll on a small screen, others become cards."""
+    """A table: `caption` says what its figures are. In `wide` ones the last column is a text that needs room."""
 
     caption: str
     heads: tuple[Head, ...]
@@ -64,6 +68,22 @@ class Bullets:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """What is said of something: its title leads to where the statement comes from."""
+
+    title: str
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Statements:
+    """A list of statements."""
+
+    items: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
 class Terms:
     """Names and what they mean."""
 
@@ -79,16 +99,22 @@ class Picture:
     svg: str
 
 
-Block = Table | Paragraph | Bullets | Terms | Picture
+Block = Table | Paragraph | Bullets | Statements | Terms | Picture
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of level 2 or 3 and what stands under it."""
+    """A heading of level 2 or 3 and what stands under it; `anchor` lets other places of the document lead to it.
+
+    A `folded` one of level 3 shows its heading alone until it is opened, or printed. Where a document is too large, a
+    folded section without an anchor is the first that a renderer may leave out.
+    """
 
     title: str
     blocks: tuple[Block, ...]
     level: int = 2
+    anchor: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)

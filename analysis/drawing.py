@@ -78,11 +78,29 @@ def legend_height(names: Collection[str]) -> float:
     return 0.19 * math.ceil(len(names) / legend_columns(names))
 
 
-def legend(axes: Axes, looks: Mapping[str, Look], bound: Collection[str] = (), more: Sequence[Line2D] = ()) -> None:
-    """Write above the axes which line is whose; the names in `bound` stand for upper bounds, `more` comes behind."""
+def legend(
+    axes: Axes,
+    looks: Mapping[str, Look],
+    bound: Collection[str] = (),
+    more: Sequence[Line2D] = (),
+    *,
+    lines: bool = True,
+) -> None:
+    """Write above the axes whose each line, or without `lines` each mark, is.
+
+    The names in `bound` stand for upper bounds; `more` comes behind.
+    """
     names = {model: ("<= " if model in bound else "") + short(model) for model in looks}
     handles = [
-        Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, markersize=5.5, label=names[model])
+        Line2D(
+            [],
+            [],
+            color=look.color,
+            linestyle=look.line if lines else "none",
+            marker=look.marker,
+            markersize=5.5 if lines else 7.5,
+            label=names[model],
+        )
         for model, look in looks.items()
     ]
     axes.legend(
@@ -91,7 +109,7 @@ def legend(axes: Axes, looks: Mapping[str, Look], bound: Collection[str] = (), m
         bbox_to_anchor=(-0.02, 1.03),
         borderaxespad=0.0,
         ncols=legend_columns([*looks, *(str(line.get_label()) for line in more)]),
-        handlelength=3.0,
+        handlelength=3.0 if lines else 1.2,
         columnspacing=1.2,
     )
 

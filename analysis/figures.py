@@ -182,7 +182,7 @@ def _sweep_line(axes: Axes, rows: pd.DataFrame, column: str, look: Look) -> None
         times = [float(value) / 1e6 for value in step[column]]
         x.append(stats.median([float(rate) for rate in step["offered_per_s"]]).value)
         y.append(min(stats.median(times).value, edge))
-        doubtful.append(bool(_sweep_doubts(step)))
+        doubtful.append(bool(doubts(step)))
         axes.plot([x[-1], x[-1]], [min(times), min(max(times), edge)], color=look.color, linewidth=1.1, alpha=0.75)
     axes.plot(x, y, color=look.color, linestyle=look.line, linewidth=1.5)
     for rate, time, hollow in zip(x, y, doubtful, strict=True):
@@ -194,8 +194,8 @@ def _sweep_line(axes: Axes, rows: pd.DataFrame, column: str, look: Look) -> None
         )
 
 
-def _sweep_doubts(rows: pd.DataFrame) -> list[str]:
-    """Return what makes some of the rows' times those of something else than the server under this load."""
+def doubts(rows: pd.DataFrame) -> list[str]:
+    """Return what makes some rows' times, or losses, those of something else than the server under this load."""
     missed = any(WarningKind.SCHEDULE_MISSED in kinds for kinds in rows["warnings"])
     limited = bool((rows["limited_by"] == LimitedBy.GENERATOR).any())
     words = {"the schedule was missed": missed, "the load generator was the limit": limited}
@@ -206,8 +206,8 @@ def _sweep_note(windows: pd.DataFrame, columns: Sequence[str], missing: Sequence
     if windows.empty:
         return "nothing was measured"
     note = f"points: medians over rounds; upright lines: {wording.interval_of(int(windows['round'].nunique()))}"
-    if doubts := _sweep_doubts(windows):
-        note += f"; hollow: {wording.listing(doubts, 'or')} in some round"
+    if found := doubts(windows):
+        note += f"; hollow: {wording.listing(found, 'or')} in some round"
     if np.isposinf(windows[columns].to_numpy(dtype=float)).any():
         note += "; triangle, upper edge: never answered"
     if windows[columns].isna().to_numpy().any():

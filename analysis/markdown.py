@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from analysis import wording
-from analysis.document import Block, Bullets, Document, Entry, Paragraph, Picture, Table, Terms
+from analysis.document import Block, Bullets, Document, Entry, Paragraph, Picture, Statements, Table, Terms
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]#|~$])")
 
@@ -34,6 +34,8 @@ def _block(block: Block) -> Iterator[str]:
             yield escape(text)
         case Bullets(items):
             yield from (f"* {escape(item)}" for item in items)
+        case Statements(items):
+            yield from (f"* **{escape(item.title)}**: {escape(item.text)}" for item in items)
         case Terms(items):
             yield from (f"* **{escape(name)}**: {escape(meaning)}" for name, meaning in items)
         case Picture(stem, words, _):

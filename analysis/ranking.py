@@ -11,7 +11,8 @@ what its pair of models does not show.
 Not ranked, and never a winner:
 * a model whose window the load generator limited in any round: its throughput is a lower bound, its times are upper
   ones, and a median with bounds in it is a bound;
-* a time that was infinite in any round, since requests were left unanswered;
+* a model that left more than 1 % of a window's requests unanswered in any round, by none of its figures: a server that
+  drops requests is quick with the others; and a time that was infinite in any round;
 * a figure that was zero in any round: it has no ratio;
 * anything in fewer than `ROUNDS_TO_RANK` rounds, alone or in common with the others.
 """
@@ -31,6 +32,8 @@ from analysis.stats import Estimate
 from harness.schema import LimitedBy, WarningKind
 
 ROUNDS_TO_RANK = 3
+# With more than this part of a window's requests unanswered its p99 is infinite: none of its figures is good then.
+UNANSWERED_TO_RANK = 0.01
 
 # Doubts about the server's answers themselves: they stand beside the model's name wherever it is praised.
 SERIOUS = frozenset(
@@ -128,7 +131,8 @@ def rank(windows: pd.DataFrame, metric: Metric, models: Sequence[str]) -> Rankin
     """
     values = {model: by_round(windows, model, metric.column) for model in models}
     bound = set(windows.loc[windows["limited_by"] == LimitedBy.GENERATOR, "model"]) if metric.bounded else set()
-    status = {model: _status(values[model], model in bound) for model in models}
+    drops = set(windows.loc[_drops(windows), "model"])
+    status = {model: _status(values[model], model in bound, model in drops) for model in models}
     ranked = [model for model in models if status[model] is Status.RANKED]
     pairs = compare({model: values[model] for model in ranked})
     unplaced = Ranking(metric, None, (), pairs)
@@ -139,10 +143,21 @@ def rank(windows: pd.DataFrame, metric: Metric, models: Sequence[str]) -> Rankin
     return Ranking(metric, leader, with_ratio, pairs)
 
 
+def dropped(windows: pd.DataFrame) -> bool:
+    """Tell whether some of these windows left too many requests unanswered for any of their figures to be good."""
+    return bool(_drops(windows).any())
+
+
+def _drops(windows: pd.DataFrame) -> pd.Series[bool]:
+    return windows["unanswered"] > UNANSWERED_TO_RANK * windows["due"]
+
+
 def by_round(windows: pd.DataFrame, model: str, column: str) -> dict[int, float]:
     """Return a model's figures by round, those left out that are not there."""
-    rows = windows[(windows["model"] == model) & windows[column].notna()]
-    return {int(number): float(value) for number, value in zip(rows["round"], rows[column], strict=True)}
+    # Whole frames are wide and slow to filter, and this is asked for thousands of times a report.
+    own = windows["model"].to_numpy() == model
+    rounds, values = (windows[name].to_numpy()[own] for name in ("round", column))
+    return {int(number): float(value) for number, value in zip(rounds, values, strict=True) if not math.isnan(value)}
 
 
 def compare(values: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str], Estimate]:
@@ -158,7 +173,8 @@ def compare(values: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str], 
 
 def doubts(windows: pd.DataFrame, model: str) -> Doubts:
     """Return what stands against a model's figures in one window of one condition, the most frequent first."""
-    rows = windows[windows["model"] == model]
+    names = ["limited_by", "warnings", "due", "unanswered", "errors"]
+    rows = windows.loc[windows["model"].to_numpy() == model, names]
     kinds: Counter[str] = Counter()
     for found in rows["warnings"]:
         kinds.update(set(found))
@@ -172,12 +188,12 @@ def doubts(windows: pd.DataFrame, model: str) -> Doubts:
     )
 
 
-def _status(values: Mapping[int, float], bound: bool) -> Status:
+def _status(values: Mapping[int, float], bound: bool, drops: bool) -> Status:
     if not values:
         return Status.NO_FIGURE
     if bound:
         return Status.BOUND
-    if any(math.isinf(value) for value in values.values()):
+    if drops or any(math.isinf(value) for value in values.values()):
         return Status.UNANSWERED
     if min(values.values()) <= 0:
         return Status.ZERO

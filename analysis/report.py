@@ -6,9 +6,10 @@ Compute, then print: a run is read into frames, cut into conditions (`views`), s
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
@@ -16,44 +17,41 @@ from analysis import (
     appendix,
     contrast_chapters,
     deliveries,
-    drawing,
+    figure_chapters,
     frames,
     html,
     markdown,
+    prominence,
     scoreboard,
     sections,
     sweeps,
     views,
     wording,
 )
-from analysis.document import Document, Paragraph, Picture, Section
+from analysis.document import Document, Paragraph, Section
 from analysis.frames import Run
+from analysis.gallery import Gallery
 from harness.store import StoreError
 
 FIGURES = "figures"
 
 
-def write_report(run_dir: Path) -> Path:
+def write_report(run_dir: Path, page_bytes: int = html.LIMIT_BYTES) -> Path:
     """Write the report of a run into its folder and return the path of `report.html`.
 
+    The page takes at most `page_bytes` where its tables alone are not more; figures beyond that are links.
     Raises StoreError where the folder holds no run that can be read, or can't be written to; SchemaError where it is
     of another version.
     """
     run = frames.read(run_dir)
     folder = run_dir / FIGURES
-
-    def draw(stem: str, words: str, figure: Figure) -> Picture:
-        svg = drawing.as_svg(figure)
-        (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
-        (folder / f"{stem}.png").write_bytes(drawing.as_png(figure))
-        return Picture(stem, words, svg)
-
     try:
         folder.mkdir(exist_ok=True)
-        document = compose(run, draw)
+        gallery = Gallery(folder)
+        document = gallery.complete(compose(run, gallery.draw))
         (run_dir / "report.md").write_text(markdown.render(document), encoding="utf-8")
         report = run_dir / "report.html"
-        report.write_text(html.render(document), encoding="utf-8")
+        report.write_text(html.render(document, page_bytes), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"the report can't be written into {run_dir}: {error.strerror}") from error
     return report
@@ -61,23 +59,45 @@ def write_report(run_dir: Path) -> Path:
 
 def compose(run: Run, draw: sections.Draw) -> Document:
     """Return the report of a run as a document; `draw` stores the figures."""
-    conditions = views.conditions(run)
+    found = views.conditions(run)  # by transport; what comes first in every chapter is what matters most
+    conditions = prominence.ordered(found)
     sentences = appendix.missing(run)
-    # What a plan varies is what it asks, so the answer comes before the conditions one by one.
-    parts = [*contrast_chapters.chapters(run, conditions, draw), *sections.summary(run, conditions)]
+    parts = [*sections.summary(run, conditions)]
     if sentences:
         parts.append(Section("Not everything is here", (Paragraph(" ".join(sentences)),), level=3))
-    told = (deliveries.datagrams(conditions), deliveries.connects(conditions))
+    # What a plan varies is what it asks, so the answer comes before the conditions one by one.
+    parts.extend(figure_chapters.heat_map(found, draw))
+    parts.extend(contrast_chapters.chapters(run, conditions, draw))
+    told = (
+        deliveries.datagrams(conditions, draw),
+        deliveries.connects(conditions),
+        figure_chapters.over_time(run, draw),
+    )
     for chapter in (sections.ranks(conditions), *(make(conditions, draw) for make in DRAWN), *told):
         parts.extend(chapter)
     parts.extend(appendix.cells(run, conditions))
     parts.append(appendix.environment(run))
     parts.extend(appendix.method(run, conditions))
     parts.append(appendix.problems(run))
-    return Document(f"echobench: {run.path.resolve().name}", _subtitle(run), tuple(parts))
+    return Document(f"echobench: {run.path.resolve().name}", _subtitle(run), tuple(_folded(parts)))
 
 
-DRAWN = (sections.throughput, sections.response, sweeps.chapter, sections.cpu, sections.memory)
+DRAWN = (
+    sections.throughput,
+    sections.response,
+    figure_chapters.trade_off,
+    sweeps.chapter,
+    sections.cpu,
+    sections.memory,
+)
+
+
+def _folded(parts: Iterable[Section]) -> Iterator[Section]:
+    """Fold what a chapter has beyond its first sections: those of the conditions to see first."""
+    count = 0
+    for section in parts:
+        count = 0 if section.level == 2 else count + 1
+        yield replace(section, folded=True) if count > prominence.MOST_SHOWN else section
 
 
 def _subtitle(run: Run) -> str:

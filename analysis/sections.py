@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 from matplotlib.figure import Figure
 
-from analysis import entries, figures, leaderboard, sentences, wording
+from analysis import entries, figures, headlines, leaderboard, prominence, sentences, wording
 from analysis.columns import CLOCKS
-from analysis.document import Block, Bullets, Entry, Head, Paragraph, Picture, Row, Section, Table
+from analysis.document import (
+    Block,
+    Bullets,
+    Entry,
+    Head,
+    Paragraph,
+    Picture,
+    Row,
+    Section,
+    Statement,
+    Statements,
+    Table,
+)
 from analysis.frames import Run
 from analysis.leaderboard import Line
 from analysis.views import ConditionView, WindowView
@@ -48,29 +61,38 @@ MEMORY_NOTE = (
 
 
 def summary(run: Run, views: Sequence[ConditionView]) -> Iterator[Section]:
-    """Yield the summary: a lead and its sentences for each condition."""
-    if len(views) != 1:
-        yield Section("Summary", () if views else (Paragraph("This run holds no cell that can be read."),))
-    for view in views:
-        rounds = wording.rounds(view.cells["round"].nunique())
-        lead = f"On this machine ({sentences.machine(run.document)}), {view.label}, {rounds}:"
-        note = sentences.pairing(view)
-        notes = (Paragraph(note),) if note else ()
-        blocks = (Paragraph(lead), Bullets(sentences.summary(view)), *notes)
-        yield Section(view.label, blocks, level=3) if len(views) > 1 else Section("Summary", blocks)
+    """Yield the summary: a statement for each condition, those to see first before the others, which are folded."""
+    if not views:
+        yield Section("Summary", (Paragraph("This run holds no cell that can be read."),))
+        return
+    first, said = prominence.main(views), [_statement(view) for view in views]
+    rounds = wording.rounds(run.cells["round"].nunique())
+    lead = [f"On this machine ({sentences.machine(run.document)}), {rounds}.", sentences.pairing(views[0])]
+    lead += sentences.warned([window for view in views for window in view.windows])
+    blocks = (Paragraph(" ".join(filter(None, lead))), Statements(tuple(said[: len(first)])))
+    yield Section("Summary", blocks)
+    if others := said[len(first) :]:
+        title = f"The other {wording.plural(len(others), 'condition')}"
+        yield Section(title, (Statements(tuple(others)),), level=3, anchor="others", folded=True)
+
+
+def _statement(view: ConditionView) -> Statement:
+    return Statement(view.label, headlines.headline(view), f"#{anchor(view)}")
 
 
 def ranks(views: Sequence[ConditionView]) -> Iterator[Section]:
-    """Yield the ranking, a table a condition."""
+    """Yield the ranking: a table a condition, and what can be said of it."""
     yield Section("Ranking", (Paragraph(RANKING_NOTE),))
-    for place, view in enumerate(views):
-        blocks: list[Block] = [_ranking(view, place)]
+    for view in views:
+        blocks: list[Block] = [_ranking(view), Bullets(sentences.summary(view))]
         if not view.closed:
             blocks.insert(0, Paragraph("No window under closed load was measured, so nothing is ranked."))
-        yield Section(view.label, tuple(blocks), level=3)
+        if note := sentences.pairing(view):
+            blocks.append(Paragraph(note))
+        yield Section(view.label, tuple(blocks), level=3, anchor=anchor(view))
 
 
-def _ranking(view: ConditionView, place: int) -> Table:
+def _ranking(view: ConditionView) -> Table:
     none = "open load at one rate for all models, of which there was none" if view.sweeps else NO_OPEN_LOAD
     times = wording.load(view.open[0].load) if view.open else none
     heads = (
@@ -88,31 +110,37 @@ def _ranking(view: ConditionView, place: int) -> Table:
         Head("Warnings"),
     )
     caption = f"Medians over rounds; below them {leaderboard.kinds(view)}. Response times are under {times}."
-    rows = (_line(line, anchor(place, rank)) for rank, line in enumerate(leaderboard.lines(view)))
-    return Table(caption, heads, tuple(rows))
+    return Table(caption, heads, tuple(_line(view, line) for line in leaderboard.lines(view)))
 
 
-def _line(line: Line, cells: str) -> Row:
-    name = Entry(line.model, href=f"#{cells}", doubt=line.warnings.doubt)
+def _line(view: ConditionView, line: Line) -> Row:
+    name = Entry(line.model, href=f"#{anchor(view, line.model)}", doubt=line.warnings.doubt)
     where = (Entry(line.transport), Entry(line.server_cpus))
     times = (line.throughput, line.relative, line.p50, line.p99, line.cpu, line.pss)
     return Row((line.place, name, *where, *times, line.limited_by, line.warnings))
 
 
-def anchor(place: int, rank: int) -> str:
-    """Return the anchor of a model's first row among the cells: the place of its condition, and its own therein."""
-    return f"cells-{place}-{rank}"
+def anchor(view: ConditionView, model: str | None = None) -> str:
+    """Return the anchor of a condition's ranking, or of a model's first row among the condition's cells.
+
+    The same condition has the same anchor in every report: it is a checksum of what the scenario says.
+    """
+    condition = f"c{zlib.crc32(str(view.cells['condition'].iloc[0]).encode()):08x}"
+    return condition if model is None else f"{condition}-{sorted(view.models).index(model)}"
 
 
 def throughput(views: Sequence[ConditionView], draw: Draw) -> Iterator[Section]:
-    """Yield the pictures of the closed windows."""
-    blocks: list[Block] = []
+    """Yield the pictures of the closed windows: those of the first conditions beside each other."""
+    pictures: list[Picture] = []
     for place, view in enumerate(views):
         for window in view.closed:
             words = f"Throughput of each model under closed load, {view.label}"
             figure = figures.throughput(window.rows, view.models, view.label)
-            blocks.append(draw(f"throughput-{place}-{window.index}", words, figure))
-    yield Section("Throughput under closed load", tuple(blocks) or (Paragraph("No closed window was measured."),))
+            pictures.append(draw(f"throughput-{place}-{window.index}", words, figure))
+    first = tuple(pictures[: prominence.MOST_SHOWN])
+    yield Section("Throughput under closed load", first or (Paragraph("No closed window was measured."),))
+    if others := tuple(pictures[prominence.MOST_SHOWN :]):
+        yield Section(f"The other {wording.plural(len(others), 'window')}", others, level=3, folded=True)
 
 
 def response(views: Sequence[ConditionView], draw: Draw) -> Iterator[Section]:
@@ -214,5 +242,5 @@ def _memory_table(view: ConditionView) -> Table:
 
 
 def who(view: ConditionView, model: str) -> tuple[Entry, ...]:
-    """Return the first entries of a row: model and server CPUs."""
-    return Entry(model), Entry(str(view.cells["server_cpus"].iloc[0]))
+    """Return the first entries of a row: the model, which leads to its cells, and the server CPUs."""
+    return Entry(model, href=f"#{anchor(view, model)}"), Entry(str(view.cells["server_cpus"].iloc[0]))

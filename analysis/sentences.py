@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from analysis import leaderboard, ranking, stats, wording
@@ -38,29 +38,33 @@ def summary(view: ConditionView) -> tuple[str, ...]:
     """Return what can be said of a condition, one or more sentences an item; the label goes before them."""
     items: list[str] = []
     if view.closed:
-        items.extend(_throughput(view, view.closed[0]))
+        items.extend(throughput(view, view.closed[0]))
     for window in view.open[:1]:
-        items.extend(_response(view, window))
-    items.extend(_swept(view))
-    items.extend(_memory(view))
-    items.extend(_warned(view))
-    items.extend(_doubtful(view))
-    items.extend(_failed(view))
+        items.extend(response(view, window))
+    items.extend(swept(view))
+    items.extend(memory(view))
+    items.extend(warned(view.windows))
+    items.extend(doubtful(view))
+    items.extend(failed(view))
     if not view.windows:
         items.append("No window was measured.")
     return tuple(items)
 
 
-def _throughput(view: ConditionView, window: WindowView) -> Iterator[str]:
+def throughput(view: ConditionView, window: WindowView) -> Iterator[str]:
+    """Say who answers the most under closed load, how far the others are behind, and who has no place."""
     ranks = view.rank(window, ranking.THROUGHPUT)
     yield from _top(ranks, window)
     yield from _behind(view, ranks, window)
     for standing in ranks.standings:
         if standing.status is Status.BOUND and standing.figure is not None:
+            may = " (it may well be the fastest)" if may_lead(ranks, standing) else ""
             yield (
                 f"{standing.model} reached at least {wording.number(standing.figure.value)} replies/s; there the load "
-                f"generator was the limit, so it is not ranked{_may_lead(ranks, standing)}."
+                f"generator was the limit, so it is not ranked{may}."
             )
+        if standing.status is Status.UNANSWERED:
+            yield f"{standing.model} left more than 1 % of its requests unanswered in some round and is not ranked."
         if standing.status is Status.ZERO:
             yield f"{standing.model} answered nothing in some round and is not ranked."
     few = [standing.model for standing in ranks.standings if standing.status is Status.FEW_ROUNDS]
@@ -83,9 +87,9 @@ def _top(ranks: Ranking, window: WindowView) -> Iterator[str]:
         yield f"Under closed load it cannot be said which is the fastest: {wording.listing(names, 'or')}."
     elif len(ranked) > 1:
         among = " of the ranked models" if len(ranked) < len(ranks.standings) else ""
-        yield f"Under closed load {names[0]} answers the most{among}; it is {_limits(window, leader.model)}."
+        yield f"Under closed load {names[0]} answers the most{among}; it is {limits(window, leader.model)}."
     else:
-        yield f"Under closed load {names[0]} is the only model with a rank; it is {_limits(window, leader.model)}."
+        yield f"Under closed load {names[0]} is the only model with a rank; it is {limits(window, leader.model)}."
 
 
 def _behind(view: ConditionView, ranks: Ranking, window: WindowView) -> Iterator[str]:
@@ -98,10 +102,11 @@ def _behind(view: ConditionView, ranks: Ranking, window: WindowView) -> Iterator
         if standing.status is Status.RANKED and ranks.ahead(leader, standing.model):
             pair = ranks.pairs[leader, standing.model]
             times = f"{wording.ratio(pair.value)} times what {standing.model} does {between(pair)}"
-            yield f"{leader} answers {times}{_cost(costs, leader, standing.model)}."
+            yield f"{leader} answers {times}{cost(costs, leader, standing.model)}."
 
 
-def _cost(costs: Ranking, model: str, other: str) -> str:
+def cost(costs: Ranking, model: str, other: str) -> str:
+    """Return at what part of another model's CPU time per request one answers, as the end of a sentence."""
     pair = costs.pairs.get((model, other))
     if pair is None or pair.samples < ROUNDS_TO_RANK:
         return ""
@@ -110,14 +115,14 @@ def _cost(costs: Ranking, model: str, other: str) -> str:
     return f", at {wording.ratio(pair.value)} of the CPU time per request {between(pair)}"
 
 
-def _response(view: ConditionView, window: WindowView) -> Iterator[str]:
+def response(view: ConditionView, window: WindowView) -> Iterator[str]:
     """Say who has the lowest p99 of response time under open load, or that nobody can be said to."""
     ranks = view.rank(window, ranking.RESPONSE_P99)
     ranked = [standing for standing in ranks.standings if standing.status is Status.RANKED]
     load = wording.load(window.load)
     if len(ranked) > 1 and ranks.leader is not None:
         first = [standing for standing in ranked if not ranks.ahead(ranks.leader, standing.model)]
-        named = [f"{standing.model} ({_milliseconds(standing)}{doubt(window, standing)})" for standing in first]
+        named = [f"{standing.model} ({milliseconds(standing)}{doubt(window, standing)})" for standing in first]
         names = wording.listing(named, "or")
         among = " of the ranked models" if len(ranked) < len(ranks.standings) else ""
         if len(first) == 1:
@@ -133,7 +138,7 @@ def _response(view: ConditionView, window: WindowView) -> Iterator[str]:
             yield f"Under {load} {standing.model} has no rank: with what it left unanswered its p99 is {words}{unit}."
 
 
-def _swept(view: ConditionView) -> Iterator[str]:
+def swept(view: ConditionView) -> Iterator[str]:
     """Say of each sweep how far p99 of response time goes from its first step to its last."""
     for steps in view.sweeps:
         first, last = steps[0], steps[-1]
@@ -161,7 +166,8 @@ def _p99(window: WindowView, model: str) -> str:
     return f"{'at most ' if bound else ''}{words} ms"
 
 
-def _memory(view: ConditionView) -> Iterator[str]:
+def memory(view: ConditionView) -> Iterator[str]:
+    """Say from what to what the memory of a connection goes, where the rounds tell these models apart."""
     cells = view.cells[view.cells["outcome"] == "measured"]
     values = {model: ranking.by_round(cells, model, "bytes_per_connection") for model in view.models}
     usable = {m: v for m, v in values.items() if len(v) >= ROUNDS_TO_RANK and min(v.values()) > 0}
@@ -177,16 +183,16 @@ def _memory(view: ConditionView) -> Iterator[str]:
         )
 
 
-def _warned(view: ConditionView) -> Iterator[str]:
+def warned(windows: Iterable[WindowView]) -> Iterator[str]:
     """Say how many windows have which warning, so that nobody reads the sentences above without them."""
-    found = [set(kinds) for window in view.windows for kinds in window.rows["warnings"]]
+    found = [set(kinds) for window in windows for kinds in window.rows["warnings"]]
     counts = Counter(kind for kinds in found for kind in kinds)
     if counts:
         kinds = [f"{wording.warning_word(kind)} in {count}" for kind, count in counts.most_common()]
         yield f"Of {wording.plural(len(found), 'window')}, {sum(map(bool, found))} have warnings: {', '.join(kinds)}."
 
 
-def _doubtful(view: ConditionView) -> Iterator[str]:
+def doubtful(view: ConditionView) -> Iterator[str]:
     """Say whose answers are in doubt, whatever their figures look like."""
     for model in view.models:
         for window in view.windows:
@@ -208,12 +214,13 @@ def _serious(found: Doubts) -> str:
     return wording.listing(parts)
 
 
-def _failed(view: ConditionView) -> Iterator[str]:
+def failed(view: ConditionView) -> Iterator[str]:
+    """Say which models failed in how many of their rounds, and why."""
     for model in view.models:
         cells = view.cells[view.cells["model"] == model]
-        failed = cells[cells["outcome"] != "measured"]
-        if len(failed):
-            yield wording.failed(model, len(failed), len(cells), failed["failure"].iloc[0])
+        broken = cells[cells["outcome"] != "measured"]
+        if len(broken):
+            yield wording.failed(model, len(broken), len(cells), broken["failure"].iloc[0])
 
 
 def pairing(view: ConditionView) -> str:
@@ -240,13 +247,14 @@ def worth(ratio: Estimate) -> str:
     )
 
 
-def _may_lead(ranks: Ranking, standing: Standing) -> str:
+def may_lead(ranks: Ranking, standing: Standing) -> bool:
+    """Tell whether a lower bound is above the leader's figure already."""
     leader = None if ranks.leader is None else ranks.of(ranks.leader).figure
-    ahead = leader is not None and standing.figure is not None and standing.figure.value > leader.value
-    return " (it may well be the fastest)" if ahead else ""
+    return leader is not None and standing.figure is not None and standing.figure.value > leader.value
 
 
-def _limits(window: WindowView, model: str) -> str:
+def limits(window: WindowView, model: str) -> str:
+    """Return what limited a model in the rounds of a window: `limited by the server`."""
     found = ranking.doubts(window.rows, model)
     words = {wording.VERDICT_PHRASES.get(kind, kind): count for kind, count in found.verdicts.items()}
     return "limited by " + wording.tally(words, found.rounds)
@@ -258,7 +266,8 @@ def figure(standing: Standing) -> str:
     return f"{wording.number(standing.figure.value)} replies/s, {_spread(standing.figure, wording.number)}"
 
 
-def _milliseconds(standing: Standing) -> str:
+def milliseconds(standing: Standing) -> str:
+    """Return the time of a standing that has one, with its interval."""
     assert standing.figure is not None  # a ranked standing has one
     return f"{wording.milliseconds(standing.figure.value)} ms, {_spread(standing.figure, wording.milliseconds)}"
 

@@ -1,4 +1,4 @@
-"""Statistics of few, noisy, paired runs: exact, without a distribution assumed, pure.
+"""Statistics of few, noisy rounds: exact, without a distribution assumed, pure.
 
 The sample is the run, never the request: requests of one run share its server process, its memory layout and the
 machine's mood, so thousands of them tell no more about the next run than one figure does.
@@ -11,13 +11,18 @@ machine's mood, so thousands of them tell no more about the next run than one fi
   the *Walsh averages*) and the interval that inverts the signed-rank test: between the k-th Walsh average from below
   and from above, with coverage `1 - 2 P(T < k)`, T being the signed-rank statistic. That asks for symmetry of the
   log-ratios around their centre, which order within a round being random gives for equal models.
+* **One model in two runs**: rounds of different runs are no pairs, so the logarithms of the two samples get the
+  Hodges-Lehmann *shift* (the median of all differences between them) and the interval that inverts the rank-sum test of
+  Wilcoxon, Mann and Whitney: between the k-th difference from below and from above, with coverage `1 - 2 P(U < k)`.
+  What the machine did to one run and not to the other is in the ratio then, and in no interval.
 
-Both kinds of interval can reach 95 % from 6 samples on. Below that the widest there is is returned, the range, with
-the coverage that it has (3 samples: 75 %), and it is named `range`: an interval that claimed more would be untrue.
+The first two kinds of interval can reach 95 % from 6 samples on, the third from two samples of 4. Below that the widest
+there is is returned, the range, with the coverage that it has (3 samples: 75 %), and it is named `range`: an interval
+that claimed more would be untrue.
 
 Signed-rank p-values are exact, also with ties (the distribution of the ranks that are there is enumerated by adding
 one rank after the other, with ranks doubled so that midranks stay whole). Zeros are left out, as Wilcoxon did.
-Sources: Hollander, Wolfe, Chicken, *Nonparametric Statistical Methods*, 3rd ed., 3.1-3.3 and 3.6.
+Sources: Hollander, Wolfe, Chicken, *Nonparametric Statistical Methods*, 3rd ed., 3.1-3.3, 3.6 and 4.1-4.3.
 """
 
 from __future__ import annotations
@@ -120,15 +125,42 @@ def center(values: Sequence[float], coverage: float = COVERAGE) -> Estimate:
 def ratio(numerators: Sequence[float], denominators: Sequence[float], coverage: float = COVERAGE) -> Estimate:
     """Return the ratio of paired positive values, one pair a round: `center` of the log-ratios, back on the scale.
 
-    Raises ValueError when the lengths differ or a value is not finite and positive.
+    One of the sides may hold infinite values. Raises ValueError when the lengths differ, a value is not positive, or
+    both sides hold infinite ones.
     """
-    above, below = np.asarray(numerators, dtype=float), np.asarray(denominators, dtype=float)
-    if above.shape != below.shape or not (_positive(above) and _positive(below)):
-        raise ValueError("a ratio needs pairs of finite positive values")
-    logs = center([float(log) for log in np.log(above / below)], coverage)
-    bounds = logs.interval
-    interval = Interval(math.exp(bounds.low), math.exp(bounds.high), bounds.coverage, bounds.kind)
-    return Estimate(math.exp(logs.value), interval, logs.samples)
+    if len(numerators) != len(denominators):
+        raise ValueError("a ratio of rounds needs a pair each")
+    above, below = _logs(numerators, denominators)
+    return _of_logs(center([float(log) for log in above - below], coverage))
+
+
+def shift(above: Sequence[float], below: Sequence[float], coverage: float = COVERAGE) -> Estimate:
+    """Return by how much one independent sample lies above another, with the interval that inverts the rank-sum test.
+
+    The Hodges-Lehmann shift: the median of all differences. The narrowest interval of at least `coverage`, or the
+    range of the differences; `samples` is the size of the smaller sample. Raises ValueError without values, on NaN, or
+    where both samples hold infinite ones.
+    """
+    first, second = _ordered(above), _ordered(below)
+    if np.isinf(first).any() and np.isinf(second).any():
+        raise ValueError("the difference of infinite values is none")
+    differences = np.sort(np.subtract.outer(first, second), axis=None)
+    misses = 2 * np.cumsum(_rank_sum_chances(len(first), len(second)))
+    tails = [float(tail) for tail in misses[: len(differences) // 2]]
+    k = _narrowest(tails, coverage)
+    reached = max(0.0, 1 - tails[k - 1]) if tails else 0.0
+    interval = Interval(float(differences[k - 1]), float(differences[-k]), reached, _kind(reached, coverage))
+    return Estimate(float(np.median(differences)), interval, min(len(first), len(second)))
+
+
+def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float], coverage: float = COVERAGE) -> Estimate:
+    """Return the ratio of two independent samples of positive values: `shift` of the logarithms, back on the scale.
+
+    One of the sides may hold infinite values. Raises ValueError when a side is empty, a value is not positive, or both
+    sides hold infinite ones.
+    """
+    above, below = _logs(numerators, denominators)
+    return _of_logs(shift([float(log) for log in above], [float(log) for log in below], coverage))
 
 
 def signed_rank(values: Sequence[float]) -> SignedRank:
@@ -157,6 +189,24 @@ def _rank_sums(ranks: Sequence[int]) -> Floats:
     return chances
 
 
+def _rank_sum_chances(first: int, second: int) -> Floats:
+    """Return P(U = u) for u = 0, 1, ...: of how many pairs the first member is greater, all orders being as likely.
+
+    The greatest of all values is of the first sample with probability n / (n + m), and then greater than all m of the
+    second; without it the question is the same for one value less.
+    """
+    row = [np.ones(1)] * (second + 1)
+    for n in range(1, first + 1):
+        grown = [np.ones(1)]
+        for m in range(1, second + 1):
+            chances = np.zeros(n * m + 1)
+            chances[m:] += n / (n + m) * row[m]
+            chances[: n * (m - 1) + 1] += m / (n + m) * grown[m - 1]
+            grown.append(chances)
+        row = grown
+    return row[second]
+
+
 def _doubled_midranks(magnitudes: Floats) -> npt.NDArray[np.int64]:
     """Return twice the rank of each magnitude, ties sharing the mean of their ranks."""
     ordered = np.sort(magnitudes)
@@ -174,8 +224,18 @@ def _kind(reached: float, coverage: float) -> IntervalKind:
     return IntervalKind.INTERVAL if reached >= coverage - 1e-12 else IntervalKind.RANGE
 
 
-def _positive(values: Floats) -> bool:
-    return bool(np.all(np.isfinite(values) & (values > 0)))
+def _logs(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[Floats, Floats]:
+    above, below = np.asarray(numerators, dtype=float), np.asarray(denominators, dtype=float)
+    if not (np.all(above > 0) and np.all(below > 0)) or (np.isinf(above).any() and np.isinf(below).any()):
+        raise ValueError("a ratio needs positive values, and infinite ones on one side at most")
+    return np.log(above), np.log(below)
+
+
+def _of_logs(logs: Estimate) -> Estimate:
+    """Return an estimate of a logarithm as one of the value itself."""
+    bounds = logs.interval
+    interval = Interval(math.exp(bounds.low), math.exp(bounds.high), bounds.coverage, bounds.kind)
+    return Estimate(math.exp(logs.value), interval, logs.samples)
 
 
 def _ordered(values: Sequence[float]) -> Floats:

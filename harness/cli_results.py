@@ -15,6 +15,7 @@ from harness.cli_shared import EXIT_OK, EXIT_USAGE, fail
 from harness.schema import SchemaError
 from harness.store import StoreError, read_run, write_json
 
+PAGE_MB = 2.9  # below the 3 MB that a page may take
 SIDE = "a run folder, or a part of one: RUN:model=asyncio, RUN:python=3.13:transport=tcp"
 
 
@@ -22,6 +23,20 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     """Add the options of `report`."""
     parser.set_defaults(command=command_report)
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="a run folder")
+    parser.add_argument(
+        "--page-mb",
+        type=_megabytes,
+        default=PAGE_MB,
+        metavar="MB",
+        help="most megabytes of report.html (%(default)s); figures for which it has no room are links to figures/",
+    )
+
+
+def _megabytes(text: str) -> float:
+    value = float(text)  # the ValueError is told by the parser
+    if not 0.1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0.1 to 1000")
+    return value
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
@@ -50,16 +65,16 @@ def command_report(arguments: argparse.Namespace, tools: Tools) -> int:
         read_run(arguments.run)
     except StoreError as error:
         return fail(error, EXIT_USAGE)
-    write_and_print(arguments.run)
+    write_and_print(arguments.run, arguments.page_mb)
     return EXIT_OK
 
 
-def write_and_print(folder: Path) -> None:
+def write_and_print(folder: Path, page_mb: float = PAGE_MB) -> None:
     """Write the report of a run and print its ranking; raises StoreError or SchemaError."""
     from analysis import report  # noqa: PLC0415 - see above
 
     try:
-        written = report.write_report(folder)
+        written = report.write_report(folder, round(page_mb * 1e6))
     except OSError as error:
         raise StoreError(f"the report can't be written into {folder}: {error.strerror}") from error
     report.print_ranking(folder, Console())

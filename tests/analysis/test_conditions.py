@@ -51,8 +51,8 @@ def test_a_label_names_what_is_not_usual() -> None:
 
 def test_a_dimension_can_be_left_out_of_a_label() -> None:
     scenario = BASE | {"work": "wait:5ms", "idle": 900}
-    assert conditions.label(scenario, {"work", "idle"}, "0", without="work").endswith("server on CPU 0, idle 900")
-    assert conditions.label(BASE, set(), "0", without="pin") == "TCP, 64 B, 64 connections"
+    assert conditions.label(scenario, {"work", "idle"}, "0", without=("work",)).endswith("server on CPU 0, idle 900")
+    assert conditions.label(BASE, set(), "0", without=("pin",)) == "TCP, 64 B, 64 connections"
 
 
 def test_what_is_compared_is_the_model_with_its_options() -> None:
@@ -69,6 +69,14 @@ def test_what_differs_inside_a_run_is_named_even_where_it_is_usual() -> None:
     found = conditions.labels([long, short], {})
     assert len(set(found.values())) == 2
     assert found[conditions.identity(long)].endswith("window s 5.0")
+
+
+def test_what_tells_no_two_conditions_apart_is_not_named() -> None:
+    short, long, worked = BASE | {"loads": ["open:5"]}, BASE | {"loads": ["closed"]}, BASE | {"loads": ["open:5"], "work": "cpu:1ms"}
+    found = conditions.labels([short, long, worked], {})
+    assert found[conditions.identity(long)].endswith("server on CPU 0, loads closed")
+    assert found[conditions.identity(worked)].endswith("server on CPU 0, work cpu:1ms")
+    assert len(set(found.values())) == 3
 
 
 def test_the_cpus_that_a_window_tells_are_named() -> None:

@@ -84,7 +84,7 @@ def test_where_two_dimensions_vary_each_has_a_series_for_every_value_of_the_othe
     run = read(tmp_path / "run", [LOOP, FORK], rounds=1, conditions=conditions)
     works, counts = found(run, "work"), found(run, "connections")
     assert [series.label.split(", ")[2] for series in works] == ["50 connections", "200 connections", "500 connections"]
-    assert {series.label.rpartition(", ")[2] for series in counts} == {"work cpu:100us", "work echo"}
+    assert {series.label.rpartition(", ")[2] for series in counts} == {"work cpu:100us", "server on CPU 0"}
     assert [len(series.points) for series in (*works, *counts)] == [2, 2, 2, 3, 3]
 
 

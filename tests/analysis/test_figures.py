@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from analysis import drawing, figures, frames, style
 from analysis.frames import Run
 from harness.schema import LimitedBy
 from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import CannedModel
+from tests.analysis.readable import texts
 
 HOSTILE = r"$\frac{<b>&amp;"
 MODELS = (
@@ -58,17 +57,6 @@ def drawn(run: Run) -> dict[str, Figure]:
 
 
 NAMES_OF_FIGURES = ("throughput", "cpu", "memory", "response", "service", "sweep")
-
-
-def texts(figure: Figure) -> Iterator[Text]:
-    """Yield every text that is drawn; ticks outside of an axis exist, but are not."""
-    not_drawn = set()
-    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        low, high = sorted(axis.get_view_interval())
-        not_drawn |= {tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
-    for text in figure.findobj(Text):
-        if text.get_visible() and text.get_text().strip() and text not in not_drawn:
-            yield text
 
 
 def words(figure: Figure) -> str:

@@ -25,8 +25,9 @@ def ranked(tmp_path: Path, models: Sequence[CannedModel], rounds: int = 8, seed:
 
 def table(values: Mapping[str, Sequence[float]], limited_by: str = "server") -> pd.DataFrame:
     """Return windows with given throughputs, a round each; NaN leaves a round out."""
+    answered = {"due": 1_000, "unanswered": 0}
     rows = [
-        {"model": model, "round": number, "throughput_per_s": value, "limited_by": limited_by}
+        {"model": model, "round": number, "throughput_per_s": value, "limited_by": limited_by, **answered}
         for model, series in values.items()
         for number, value in enumerate(series, 1)
         if value == value  # noqa: PLR0124 - not NaN

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analysis import frames
+from analysis import window_rows
 from harness import calibrate, calibration, schema, store
 
 README = (Path(__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_every_stored_name_is_described(name: str) -> None:
     assert f"`{name}`" in README
 
 
-@pytest.mark.parametrize("name", frames.SERVER_FIGURES)
+@pytest.mark.parametrize("name", window_rows.SERVER_FIGURES)
 def test_every_figure_of_the_server_that_is_read_is_described(name: str) -> None:
     assert f"`{name}`" in README
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,74 @@ def test_swapping_a_ratio_s_sides_gives_the_reciprocal() -> None:
     assert forth.interval.low == pytest.approx(1 / back.interval.high)
 
 
-@pytest.mark.parametrize("pair", [([1.0], [0.0]), ([1.0, 2.0], [1.0]), ([math.inf], [1.0]), ([-1.0], [1.0])])
-def test_a_ratio_of_what_is_not_positive_or_not_paired_is_refused(pair: tuple[list[float], list[float]]) -> None:
-    with pytest.raises(ValueError, match="pairs of finite positive"):
-        stats.ratio(*pair)
+@pytest.mark.parametrize("pair", [([1.0], [0.0]), ([-1.0], [1.0]), ([math.nan], [1.0]), ([math.inf], [math.inf])])
+def test_a_ratio_of_what_is_not_positive_or_infinite_on_both_sides_is_refused(
+    pair: tuple[list[float], list[float]],
+) -> None:
+    for ratio in (stats.ratio, stats.unpaired_ratio):
+        with pytest.raises(ValueError, match="positive values, and infinite ones on one side"):
+            ratio(*pair)
+
+
+def test_a_ratio_of_rounds_that_are_not_paired_is_refused() -> None:
+    with pytest.raises(ValueError, match="a pair each"):
+        stats.ratio([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize("ratio", [stats.ratio, stats.unpaired_ratio])
+def test_what_was_never_answered_is_infinitely_longer(ratio: Any) -> None:
+    finite, never = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [math.inf] * 6
+    longer, shorter = ratio(never, finite), ratio(finite, never)
+    assert (longer.value, longer.interval.low) == (math.inf, math.inf)
+    assert (shorter.value, shorter.interval.high) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 1), (3, 3), (4, 4), (6, 6), (5, 9), (12, 7)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_shift_holds_exactly_what_scipy_s_rank_sum_test_does_not_reject(seed: int, first: int, second: int) -> None:
+    above, below = np.array(normals(seed, first, center=1.0)), np.array(normals(seed + 50, second))
+    interval = stats.shift(list(above), list(below)).interval
+    nudge = 1e-9
+    for bound, inwards in ((interval.low, nudge), (interval.high, -nudge)):
+        inside, outside = (
+            scipy.stats.mannwhitneyu(above - bound - step, below, method="exact").pvalue for step in (inwards, -inwards)
+        )
+        assert outside == pytest.approx(1 - interval.coverage)
+        assert outside < inside or first == second == 1
+        assert (outside <= 0.05) == (interval.kind is IntervalKind.INTERVAL)
+        assert interval.kind is IntervalKind.RANGE or inside > 0.05
+
+
+def test_the_shift_is_the_median_of_all_differences() -> None:
+    above, below = normals(1, 7, center=2.0), normals(2, 5)
+    differences = [first - second for first, second in itertools.product(above, below)]
+    estimate = stats.shift(above, below)
+    assert estimate.value == pytest.approx(float(np.median(differences)))
+    assert estimate.samples == 5
+
+
+@pytest.mark.parametrize(("each", "percent"), [(1, 0.0), (2, 66.7), (3, 90.0), (4, 97.1)])
+def test_few_rounds_of_two_runs_have_the_range_of_all_differences_with_its_true_coverage(
+    each: int, percent: float
+) -> None:
+    above, below = normals(1, each), normals(2, each)
+    interval = stats.shift(above, below).interval
+    assert (interval.low, interval.high) == pytest.approx((min(above) - max(below), max(above) - min(below)))
+    assert round(100 * interval.coverage, 1) == percent
+
+
+@pytest.mark.parametrize("rounds", [(4, 4), (6, 8), (10, 10)])
+def test_the_shift_s_interval_covers_the_truth_as_often_as_it_says(rounds: tuple[int, int]) -> None:
+    trials = 2000
+    noise = np.random.default_rng(sum(rounds)).standard_t(3, size=(trials, sum(rounds)))
+    samples = [[float(value) for value in row] for row in noise]
+    intervals = [stats.shift(row[: rounds[0]], row[rounds[0] :]).interval for row in samples]
+    promised = intervals[0].coverage
+    covered = float(np.mean([interval.holds(0.0) for interval in intervals]))
+    assert abs(covered - promised) < 4 * math.sqrt(promised * (1 - promised) / trials)
+
+
+@pytest.mark.parametrize("samples", [([], [1.0]), ([1.0], [math.nan]), ([math.inf, 1.0], [math.inf])])
+def test_the_shift_of_nothing_or_of_infinite_samples_is_refused(samples: tuple[list[float], list[float]]) -> None:
+    with pytest.raises(ValueError):
+        stats.shift(*samples)

@@ -349,7 +349,7 @@ def reporter(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """Put a module that writes one line where the analysis would write its report."""
     report: Any = types.ModuleType("analysis.report")
 
-    def write_report(folder: Path) -> Path:
+    def write_report(folder: Path, _page_bytes: int) -> Path:
         (folder / "report.html").write_text("a report", encoding="utf-8")
         return folder / "report.html"
 
