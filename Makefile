@@ -15,7 +15,7 @@ list = $(subst $(space),$(comma),$(strip $(1)))
 RUN_OPTIONS := $(if $(MODELS),--models $(call list,$(MODELS))) $(if $(TRANSPORTS),--transports $(call list,$(TRANSPORTS))) \
 	$(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: help setup bench bench-tcp bench-udp bench-ws bench-full calibrate report test test-long conformance check benchmarks clean
+.PHONY: help setup bench bench-tcp bench-udp bench-ws bench-full calibrate gate report readme-figures notebooks test test-long conformance check benchmarks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -49,13 +49,24 @@ bench-ws: TRANSPORTS := ws
 bench-ws: bench  ## the same over WebSocket only
 
 bench-full: PLAN := full
-bench-full: bench  ## six rounds of all that the reference run tells (40 minutes; `echobench run --resume` goes on)
+bench-full: bench  ## six rounds of all that the reference run tells (half an hour; `echobench run --resume` goes on)
 
 calibrate: $(STAMP)  ## measure what the load generator itself can do on this machine (4 minutes)
 	@$(PY) -m harness calibrate
 
+gate: $(STAMP)  ## compare the servers with where this branched off BASE=origin/main (10 minutes; docs/ci.md)
+	@base=$$(git merge-base "$(or $(BASE),origin/main)" HEAD) || { echo 'make gate: there is no common commit with $(or $(BASE),origin/main); fetch it, or name another: make gate BASE=HEAD~1' >&2; exit 2; }; \
+	$(PY) -m harness gate --base "$$base" $(RUN_OPTIONS) $(GATE_OPTIONS)
+
 report: $(STAMP)  ## make the report of the newest run again, or of RUN=results/runs/...
 	@$(PY) -m harness report $(or $(RUN),$(lastword $(sort $(wildcard results/runs/*))))
+
+# RUN and OTHER reach the notebooks through the environment, into which make passes them on.
+notebooks: $(STAMP)  ## execute the notebooks on the reference run, or on RUN=... (and OTHER=...), as HTML
+	@$(PY) -m analysis.notebooks
+
+readme-figures: $(STAMP)  ## write the results in README.md and their figures, from results/reference
+	@$(PY) -m analysis.readme
 
 test: $(STAMP)  ## run the tests (a few minutes)
 	@$(PY) -m pytest -q -m 'not long'
