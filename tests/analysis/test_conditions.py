@@ -72,7 +72,8 @@ def test_what_differs_inside_a_run_is_named_even_where_it_is_usual() -> None:
 
 
 def test_what_tells_no_two_conditions_apart_is_not_named() -> None:
-    short, long, worked = BASE | {"loads": ["open:5"]}, BASE | {"loads": ["closed"]}, BASE | {"loads": ["open:5"], "work": "cpu:1ms"}
+    short, long = BASE | {"loads": ["open:5"]}, BASE | {"loads": ["closed"]}
+    worked = short | {"work": "cpu:1ms"}
     found = conditions.labels([short, long, worked], {})
     assert found[conditions.identity(long)].endswith("server on CPU 0, loads closed")
     assert found[conditions.identity(worked)].endswith("server on CPU 0, work cpu:1ms")

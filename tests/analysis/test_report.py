@@ -140,14 +140,6 @@ def test_hostile_text_changes_nothing_in_the_page(tmp_path: Path) -> None:
     assert tags_of(HOSTILE) == tags_of("harmless")
 
 
-def test_a_hostile_model_name_is_drawn_and_escaped(tmp_path: Path) -> None:
-    name = "<i>$\\frac{x"
-    folder = make_run(tmp_path / "run", [CannedModel(name), CannedModel("fine")]).folder
-    report.write_report(folder)
-    assert "<i>" not in page(folder)
-    assert "&lt;i&gt;$\\frac{x" in page(folder)
-
-
 def test_a_run_without_cells_is_reported_as_one(tmp_path: Path) -> None:
     text = written(make_run(tmp_path / "run", []).folder)
     assert "This run holds no cell that can be read." in text
@@ -244,13 +236,15 @@ def test_a_foreign_verdict_is_shown_as_it_stands(quick: Path, tmp_path: Path) ->
 
 
 def test_figures_of_hostile_names_are_drawings_and_nothing_else(tmp_path: Path) -> None:
-    name = '</g><script>alert(1)</script>--><a href="http://evil.example">'
+    name = '<i>$\\frac{x</g><script>alert(1)</script>--><a href="http://evil.example">'
     folder = make_run(tmp_path / "run", [CannedModel(name), CannedModel("fine")], Setting(rounds=1)).folder
     report.write_report(folder)
     for path in (folder / "figures").glob("*.svg"):
         drawn = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(path.read_bytes()).iter()}
         assert not drawn & {"script", "a", "foreignObject", "image"}
     assert "<script>alert" not in page(folder)
+    assert "<i>" not in page(folder)
+    assert "&lt;i&gt;$\\frac{x&lt;/g&gt;&lt;script&gt;alert(1)" in page(folder)
 
 
 def test_the_summary_leads_each_condition_to_its_ranking_and_each_figure_to_its_cell(quick: Path) -> None:
@@ -266,12 +260,12 @@ def test_the_summary_leads_each_condition_to_its_ranking_and_each_figure_to_its_
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Document:
-    """The document of a run with 12 conditions: 2 transports, 2 pinnings, 3 numbers of connections; not drawn."""
+    """The document of a run with 8 conditions: 2 transports, 2 pinnings, 2 numbers of connections; not drawn."""
     conditions = [
         {"transport": transport, "pin": pin, "connections": count}
         for transport in ("tcp", "udp")
         for pin in ("0:1", "none")
-        for count in (1, 64, 1_000)
+        for count in (64, 1_000)
     ]
     setting = Setting(rounds=1, conditions=conditions)
     run = frames.read(make_run(tmp_path_factory.mktemp("runs") / "many", QUICK[:2], setting).folder)
@@ -291,12 +285,12 @@ def test_of_many_conditions_the_summary_shows_the_most_important_and_folds_the_o
     )
     assert [item.title.partition(",")[0] for item in shown] == ["TCP", "TCP", "UDP", "UDP"]
     assert all("64 connections" in item.title for item in shown)
-    assert (others.title, others.folded, len(folded)) == ("The other 8 conditions", True, 8)
+    assert (others.title, others.folded, len(folded)) == ("The other 4 conditions", True, 4)
 
 
 def test_of_many_conditions_every_chapter_folds_all_but_the_first(many: Document) -> None:
     by_condition = [section for section in many.sections if section.level == 3 and "server" in section.title]
-    assert len(by_condition) >= 5 * 12
+    assert len(by_condition) >= 5 * 8
     assert len(unfolded(by_condition)) <= 6 * prominence.MOST_SHOWN
 
 
