@@ -32,6 +32,10 @@ def _capacity(view: ConditionView, window: WindowView) -> Iterator[str]:
     ranks = view.rank(window, ranking.THROUGHPUT)
     ranked = [standing for standing in ranks.standings if standing.status is Status.RANKED]
     bounds = [standing for standing in ranks.standings if standing.status is Status.BOUND]
+    limit = _limit(bounds)
+    unknown = any(sentences.may_lead(ranks, each) for each in bounds)
+    if unknown:
+        yield f"Under closed load it is not known who answers the most: {limit}."
     if len(ranked) > 1:
         yield from _lead(view, window, ranks, ranked)
     elif ranked:
@@ -39,13 +43,15 @@ def _capacity(view: ConditionView, window: WindowView) -> Iterator[str]:
         yield f"Under closed load {name} is the only model with a place, {sentences.limits(window, ranked[0].model)}."
     elif any(standing.status is Status.FEW_ROUNDS for standing in ranks.standings):
         yield f"Nobody has a place: fewer than {ROUNDS_TO_RANK} rounds tell nothing of how far apart the next would be."
-    if bounds:
-        reached = [
-            f"{each.model} (at least {wording.number(each.figure.value)} replies/s)" for each in bounds if each.figure
-        ]
-        may = " and may be the fastest" if any(sentences.may_lead(ranks, each) for each in bounds) else ""
-        has = "has no place" if len(bounds) == 1 else "have no place"
-        yield f"The load generator was the limit of {wording.listing(reached)}, which {has}{may}."
+    if bounds and not unknown:
+        yield f"{limit[:1].upper()}{limit[1:]}, which {'has' if len(bounds) == 1 else 'have'} no place."
+
+
+def _limit(bounds: Sequence[Standing]) -> str:
+    reached = [
+        f"{each.model} (at least {wording.number(each.figure.value)} replies/s)" for each in bounds if each.figure
+    ]
+    return f"the load generator was the limit of {wording.listing(reached)}"
 
 
 def _lead(view: ConditionView, window: WindowView, ranks: Ranking, ranked: Sequence[Standing]) -> Iterator[str]:
@@ -55,13 +61,14 @@ def _lead(view: ConditionView, window: WindowView, ranks: Ranking, ranked: Seque
     behind = [other for other in ranked[1:] if ranks.ahead(leader.model, other.model)]
     limited = sentences.limits(window, leader.model)
     times = _times(view, window, ranks, behind)
+    whole = len(ranked) == len(ranks.standings)
+    where = "Under closed load" if whole else "Of those with a place under closed load,"
     if not tied:
-        among = "" if len(ranked) == len(ranks.standings) else " of those with a place"
         name = f"{leader.model} ({figure(leader)})"
-        yield f"Under closed load {name} answers the most{among}, {limited}: {times}."
+        yield f"{where} {name} answers the most, {limited}: {times}."
         return
     names = wording.listing([f"{each.model} ({figure(each)})" for each in (leader, *tied)], "or")
-    yield f"Under closed load it cannot be said which answers the most: {names}."
+    yield f"{where} it cannot be said which answers the most: {names}."
     if times:
         yield f"{leader.model}, {limited}, answers {times}."
 

@@ -46,7 +46,7 @@ from harness.store import StoreError
 
 REFERENCE = Path("results/reference")
 README = Path("README.md")
-PICTURES = Path("docs/pictures")
+PICTURES = Path("docs/figures")
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 LIGHT: Mapping[str, str] = {}
@@ -108,7 +108,8 @@ def results(run: Run) -> str:
     for view in ranked:
         parts.append(f"**Over {_transport(view)}**")
         parts.append("\n".join([*HEADS, *(_row(line) for line in leaderboard.lines(view))]))
-    parts += [f"* **{markdown.escape(view.label)}**: {markdown.escape(headlines.headline(view))}" for view in others]
+    said = [f"* **{markdown.escape(view.label)}**: {markdown.escape(headlines.headline(view))}" for view in others]
+    parts += ["\n".join(said)] if said else []
     parts.append(_about(run, ranked))
     return "\n\n".join(parts) + "\n"
 
@@ -140,8 +141,13 @@ def _transport(view: ConditionView) -> str:
     return TRANSPORT_NAMES.get(name, name)
 
 
+def _shared(ranked: Sequence[ConditionView]) -> str:
+    """Return what the conditions have in common beside their transport: the label that names the least."""
+    return min((view.label.partition(", ")[2] for view in ranked), key=len)
+
+
 def _shown(ranked: Sequence[ConditionView]) -> tuple[Shown, ...]:
-    label = ranked[0].label.partition(", ")[2]
+    label = _shared(ranked)
     note = f"bars: medians; lines: {leaderboard.kinds(ranked[0])}; dots: the rounds"
     groups = [_group(view) for view in ranked]
     if any(bar.bound for group in groups for bar in group.bars):
@@ -203,7 +209,7 @@ def _about(run: Run, ranked: Sequence[ConditionView]) -> str:
     """Return what the figures are, and what stands against them."""
     view = ranked[0]
     started = str((run.document.get("environment") or {}).get("started", ""))[:10]
-    where = ", ".join(filter(None, (view.label.partition(", ")[2], sentences.machine(run.document), started)))
+    where = ", ".join(filter(None, (_shared(ranked), sentences.machine(run.document), started)))
     times = f" Response times are under {wording.load(view.open[0].load)}." if view.open else ""
     warned = " ".join(sentences.warned([window for each in ranked for window in each.windows]))
     shared = "Places are shared where the interval of the ratio holds 1; `>=` is a lower bound, which has no place."

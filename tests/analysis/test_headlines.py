@@ -56,10 +56,17 @@ def test_what_the_generator_limited_is_a_bound_and_never_leads(tmp_path: Path) -
         CannedModel("slow", 20_000),
     ]
     said = headline(tmp_path, models)
-    assert "known (" in said.partition(LEADS)[0]
-    assert f"{LEADS} of those with a place" in said
-    assert "The load generator was the limit of bound (at least " in said
-    assert "which has no place and may be the fastest." in said
+    assert "Of those with a place under closed load, known (" in said
+    assert said.startswith("Under closed load it is not known who answers the most: the load generator was the ")
+    assert "limit of bound (at least " in said
+
+
+def test_a_bound_below_the_leader_is_told_after_it(tmp_path: Path) -> None:
+    low = CannedModel("low", 10_000, closed_verdict=LimitedBy.GENERATOR)
+    said = headline(tmp_path, [low, CannedModel("known", 50_000), CannedModel("slow", 20_000)])
+    assert said.startswith("Of those with a place under closed load, known (")
+    assert "The load generator was the limit of low (at least " in said
+    assert "which has no place." in said
 
 
 def test_a_model_that_drops_two_percent_never_looks_good(tmp_path: Path) -> None:

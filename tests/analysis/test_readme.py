@@ -91,10 +91,10 @@ def test_the_command_writes_readme_and_figures_or_says_why_not(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(canned.path, "run")
-    Path("docs/pictures").mkdir(parents=True)
+    Path("docs/figures").mkdir(parents=True)
     Path("README.md").write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     assert readme.main(["run"]) == 0
     assert Path("README.md").read_text() == f"before\n{BEGIN}\n{readme.results(frames.read('run'))}{END}\nafter\n"
-    assert len(list(Path("docs/pictures").iterdir())) == 4
+    assert len(list(Path("docs/figures").iterdir())) == 4
     assert readme.main(["nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err

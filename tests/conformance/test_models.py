@@ -32,8 +32,8 @@ def name_of(case: Case) -> str:
 @pytest.fixture(scope="module")
 def results(request: pytest.FixtureRequest) -> Iterator[dict[Case, Future[None]]]:
     """Run all selected cases; a target's go to one thread, in their order."""
-    functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    selected = {function.callspec.id for function in functions if "results" in function.fixturenames}
+    here = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    selected = {function.callspec.id for function in here if "results" in function.fixturenames}
     found: dict[Case, Future[None]] = {case: Future() for case in CASES if name_of(case) in selected}
     given_up = threading.Event()
     with ThreadPoolExecutor(AT_A_TIME) as pool:
