@@ -46,7 +46,9 @@ def test_a_process_of_one_thread_is_its_thread() -> None:
         threads = read_threads(walk_tree(program.pid))
     assert len(threads) == 2
     assert all(pid == thread for pid, _, thread in threads)
-    assert all(thread.ran_ns > 0 for thread in threads.values())
+    ran_ns = {pid: thread.ran_ns for (pid, *_), thread in threads.items()}
+    assert ran_ns[program.pid] > 0  # its child may have been forked a moment ago
+    assert min(ran_ns.values()) >= 0
 
 
 def test_switches_of_large_trees_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
