@@ -17,13 +17,13 @@ from harness.catalogue import read_catalogue
 from harness.cli_measure import open_bench
 from harness.environment import ROOT
 from harness.gate.arms import Folder, built
-from harness.gate.console import Lines
+from harness.gate.console import describe
 from harness.gate.lock import only_gate
 from harness.gate.session import Session, Wanted
 from harness.gate.slots import Point
 from harness.pinning import allowed_cpus, resolve_pin
 from harness.plan import find_plan, make_plan, read_plan_file
-from harness.progress import Unheard
+from harness.progress import LineDisplay, Unheard
 from harness.schema.gate import Arm, GateRecord, GateRound, Step, stored_form
 from harness.store import write_json
 
@@ -46,7 +46,7 @@ def record_trace(model: str, rounds: int, path: Path) -> None:
     with only_gate(), open_bench(Tools(), lambda event: None) as bench, built(sources, ROOT) as builds:
         wanted = Wanted((_point(model),), random.SystemRandom().randrange(2**31), rounds, rounds, open_window=True)
         settings = {"rules": stored_form(replace(Rules(), first_look=rounds, last_look=rounds))}
-        with Lines(Unheard(stderr=True)) as tell:
+        with LineDisplay(Unheard(stderr=True), describe) as tell:
             session = Session(wanted, builds, bench, wants_more, tell=tell, keep=keep, settings=settings)
             keep(session.run())
 

@@ -25,7 +25,7 @@ from harness.interrupts import Interrupted, Interrupts
 from harness.limits_here import read_limits
 from harness.pinning import allowed_cpus
 from harness.plan import Narrowing, find_plan, make_plan, read_plan_file
-from harness.progress import LineDisplay, LiveDisplay, Unheard
+from harness.progress import LineDisplay, LiveDisplay, Unheard, describe
 from harness.run import Outcome, ResumeError, Run, measure_run, new_run, resumed_run
 from harness.store import RUN_FILE, latest_run, make_writable, read_run, scratch_folder
 from harness.supervise import Guard, Watch
@@ -109,7 +109,7 @@ def _find_run(name: str, results: Path) -> Path:
 
 def _measure(run: Run, tools: Tools, ceilings: Ceilings) -> Outcome:
     console = Unheard(stderr=True)
-    display = LiveDisplay(console) if console.is_terminal else LineDisplay(console)
+    display = LiveDisplay(console) if console.is_terminal else LineDisplay(console, describe)
     with open_bench(tools, display) as bench, display:
         return measure_run(run, replace(bench, ceilings=ceilings))
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -94,11 +95,14 @@ class Unheard(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
-class LineDisplay:
-    """One line a cell: for logs and pipes."""
+Told_contra = TypeVar("Told_contra", contravariant=True)
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+
+class LineDisplay(Generic[Told_contra]):
+    """What `describe` makes of each event, line by line: for logs and pipes."""
+
+    def __init__(self, console: Console, describe: Callable[[Told_contra], Iterable[str]]) -> None:
+        self._console, self._describe = console, describe
 
     def __enter__(self) -> Self:
         """Return itself: there is nothing to prepare."""
@@ -109,9 +113,9 @@ class LineDisplay:
     ) -> None:
         """Do nothing: all is printed."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Told_contra) -> None:
         """Print what an event is worth."""
-        for line in describe(event):
+        for line in self._describe(event):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

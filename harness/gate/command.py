@@ -19,11 +19,11 @@ from rich.console import Console
 from harness.bench import Bench
 from harness.environment import utc_now
 from harness.gate.arms import built
-from harness.gate.console import Lines, Picture
+from harness.gate.console import Picture, describe
 from harness.gate.lock import only_gate
 from harness.gate.session import Session, Wanted
 from harness.gate.wanted import read_sources, read_wanted, require_folders
-from harness.progress import Unheard
+from harness.progress import LineDisplay, Unheard
 from harness.schema.gate import Arm, GateRecord, GateRound, Step, gate_document
 from harness.store import StoreError, make_writable, write_json
 
@@ -90,7 +90,7 @@ def run_gate(
     with only_gate(), open_bench() as bench, built(sources, Path.cwd()) as builds:
         wanted = read_wanted(arguments, builds, bench, (judge.first_look, judge.last_look))
         console = Unheard(stderr=True)
-        with Picture(console) if console.is_terminal else Lines(console) as tell:
+        with Picture(console) if console.is_terminal else LineDisplay(console, describe) as tell:
             record = Session(
                 wanted,
                 builds,

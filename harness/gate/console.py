@@ -74,27 +74,6 @@ def changed(measured: GateRound, metric: Metric) -> str:
     return f"{ratio - 1:+.1%}" if math.isfinite(ratio) else ""
 
 
-class Lines:
-    """One line an event: for logs and pipes."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def __enter__(self) -> Self:
-        """Return itself: there is nothing to prepare."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Do nothing: all is printed."""
-
-    def __call__(self, event: Event) -> None:
-        """Print what an event is worth."""
-        for line in describe(event):
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 class Picture:
     """A table with a row a scenario, redrawn at events only: between slots, so that it takes nothing from a window."""
 

@@ -7,8 +7,9 @@ import io
 from rich.console import Console
 
 from harness.gate.arms import Build
-from harness.gate.console import Lines, Picture, describe
+from harness.gate.console import Picture, describe
 from harness.gate.session import GateStarted, LeftOut, RoundMeasured, SlotStarted
+from harness.progress import LineDisplay
 from harness.schema.gate import Arm, GateRound, Step
 from tests.harness.gates import BUILDS, failed, good
 
@@ -58,7 +59,7 @@ def test_a_round_that_is_redone_or_failed_says_why() -> None:
 
 def test_lines_go_to_the_console_as_they_are() -> None:
     file = io.StringIO()
-    with Lines(Console(file=file, width=40)) as tell:
+    with LineDisplay(Console(file=file, width=40), describe) as tell:
         tell(SlotStarted("a", 1, Arm.BASE, 1.0))
         tell(LeftOut("b", "base lacks it [sic]"))
     assert file.getvalue() == "b: not compared: base lacks it [sic]\n"

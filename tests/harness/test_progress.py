@@ -93,7 +93,7 @@ def test_a_duration_is_said_as_a_person_says_it(seconds: float, words: str) -> N
 
 def test_without_a_terminal_there_is_one_line_a_cell_and_nothing_else() -> None:
     out = io.StringIO()
-    with LineDisplay(Console(file=out, width=40)) as display:
+    with LineDisplay(Console(file=out, width=40), describe) as display:
         for event in (STARTED, CellStarted(4, 15, "asyncio-tcp", 2, 70.0), SecondPassed("closed", {}), finished()):
             display(event)
     assert out.getvalue().splitlines() == [*describe(STARTED), *describe(finished())]
