@@ -28,7 +28,8 @@ from servers.config import ServerConfig
 from servers.contract import ABORTED, FINISHED, LAST_ACTIVE_NS, LIVE, DatagramProtocol, Octets, StreamProtocol, Variant
 from servers.datagrams import Mailbox
 from servers.listener import Address
-from servers.peers import serve_mailbox, serve_peer, tell_to_end
+from servers.peer import serve_peer, tell_to_end
+from servers.peers import serve_mailbox
 from servers.service import AnyProtocol, Service, datagram_buffer, receive_buffer
 from servers.signals import StopSignal
 

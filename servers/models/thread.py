@@ -29,7 +29,8 @@ from servers.config import ServerConfig
 from servers.contract import ABORTED, LAST_ACTIVE_NS, LIVE, DatagramProtocol, Octets, StreamProtocol, Variant
 from servers.datagrams import Mailbox
 from servers.listener import Address
-from servers.peers import serve_mailbox, serve_peer, tell_to_end
+from servers.peer import serve_peer, tell_to_end
+from servers.peers import serve_mailbox
 from servers.service import Service, datagram_buffer, receive_buffer
 
 SUMMARY = "a thread per connection"

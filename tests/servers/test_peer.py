@@ -12,7 +12,7 @@ import pytest
 
 from servers.config import ServerConfig
 from servers.contract import MESSAGES, DatagramProtocol
-from servers.peers import serve_peer
+from servers.peer import serve_peer
 from servers.service import Service, datagram_buffer
 from servers.signals import StopSignal
 from servers.tally import Ledger
