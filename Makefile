@@ -54,7 +54,7 @@ bench-full: bench  ## six rounds of all that the reference run tells (half an ho
 calibrate: $(STAMP)  ## measure what the load generator itself can do on this machine (4 minutes)
 	@$(PY) -m harness calibrate
 
-gate: $(STAMP)  ## compare the servers with where this branched off BASE=origin/main (10 minutes; docs/ci.md)
+gate: $(STAMP)  ## compare the servers with where this branched off BASE=origin/main (3 to 9 minutes; docs/ci.md)
 	@base=$$(git merge-base "$(or $(BASE),origin/main)" HEAD) || { echo 'make gate: there is no common commit with $(or $(BASE),origin/main); fetch it, or name another: make gate BASE=HEAD~1' >&2; exit 2; }; \
 	$(PY) -m harness gate --base "$$base" $(RUN_OPTIONS) $(GATE_OPTIONS)
 

@@ -19,7 +19,7 @@ from analysis import gate_power, stats, wording
 from analysis.gate_decision import Pair, Row
 from analysis.gate_reasons import METRIC_NAMES, worse_by
 from analysis.gate_rounds import Fate, failures_of_head, fate, limited_share, usable
-from harness.schema.gate import Arm, GateRound
+from harness.schema.gate import Arm, GateRound, Slot
 
 UNUSUAL = 2.576  # standard errors: two-sided p < 0.01
 ENOUGH = 8  # rounds, for the normal approximations
@@ -93,12 +93,15 @@ def _missing(row: Row, used: int) -> Iterator[str]:
 
 def _warnings(rounds: Sequence[GateRound]) -> Iterator[str]:
     used = usable(rounds)
-    for arm, slots in ((Arm.BASE, [each.base for each in used]), (Arm.HEAD, [each.head for each in used])):
-        counts = Counter(kind for slot in slots for kind in {warning.partition(" (")[0] for warning in slot.warnings})
-        if counts:
-            yield f"warnings of {arm} in {wording.plural(len(slots), 'slot')}: " + wording.listing(
-                [f"{warning} ({count})" for warning, count in counts.most_common()]
-            )
+    base, head = _kinds([each.base for each in used]), _kinds([each.head for each in used])
+    if base or head:
+        counts = [f"{kind} ({base[kind]} and {head[kind]})" for kind, _ in (base + head).most_common()]
+        yield f"warnings, in how many of base's {len(used)} slots and of head's: {wording.listing(counts)}"
+
+
+def _kinds(slots: Sequence[Slot]) -> Counter[str]:
+    """Return in how many slots there was each kind of warning."""
+    return Counter(kind for slot in slots for kind in {warning.partition(" (")[0] for warning in slot.warnings})
 
 
 def _center(own: Sequence[Pair]) -> float:

@@ -6,8 +6,9 @@ Both begin with the verdict and what it rests on; all else is for those who want
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+import rich.box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -38,6 +39,8 @@ FIGURES: Mapping[Metric, Callable[[float], str]] = {
 }
 HEADS = ("scenario", "metric", "base", "head", "worse by", "interval", "p", "detectable", "rounds", "verdict")
 NUMBERS = frozenset({"base", "head", "worse by", "interval", "p", "detectable", "rounds"})
+WIDE = 140  # columns that the whole table takes; narrower consoles do without what the Markdown and the record have too
+DISPENSABLE = frozenset({"base", "head", "p", "rounds"})
 STYLES: Mapping[Verdict, str] = {
     Verdict.BROKEN: "bold red",
     Verdict.REGRESSION: "bold red",
@@ -66,7 +69,7 @@ def print_decision(decision: Decision, console: Console, names: Mapping[Arm, str
     for sentence in (*_arms(names or {}), *findings(decision)):
         console.print(Text(f"* {sentence}"))
     if decision.rows:
-        console.print(_table(decision))
+        console.print(_table(decision, frozenset(HEADS) if console.width >= WIDE else frozenset(HEADS) - DISPENSABLE))
         console.print(Text(_legend(decision), style="dim"))
     for sentence in doubts(decision):
         console.print(Text(f"* {sentence}"))
@@ -124,16 +127,21 @@ def _arms(names: Mapping[Arm, str]) -> list[str]:
 def _legend(decision: Decision) -> str:
     """Return how the table is to be read."""
     rules = decision.rules
-    least, targets = (
-        wording.listing([f"{size(1 + shares[each])} ({METRIC_NAMES[each]})" for each in rules.gated])
-        for shares in (rules.minimum_effects, rules.targets)
-    )
+    least, targets = (_by_metric(shares, rules.gated) for shares in (rules.minimum_effects, rules.targets))
     return (
         "base and head: medians. Worse by: how much more head costs, round by round (throughput turned over, so + is "
         "always worse), with its 95 % interval. p: one-sided, adjusted for all gated rows; a row that stopped at the "
         f"first look has 1. REGRESSION takes p <= {rules.alpha:g} and at least {least}. Detectable: the smallest "
         f"slowdown that would have been found four times out of five; a PASS takes at most {targets}."
     )
+
+
+def _by_metric(shares: Mapping[Metric, float], gated: Sequence[Metric]) -> str:
+    """Return a size that all metrics have, or each one's."""
+    sizes = {metric: size(1 + shares[metric]) for metric in gated}
+    if len(set(sizes.values())) == 1:
+        return sizes[gated[0]]
+    return wording.listing([f"{shown} ({METRIC_NAMES[metric]})" for metric, shown in sizes.items()])
 
 
 def _fields(row: Row) -> tuple[str, ...]:
@@ -159,14 +167,17 @@ def _interval(row: Row) -> str:
     return interval(row) if enough else f"{interval(row)} ({wording.percent(row.coverage)})"
 
 
-def _table(decision: Decision) -> Table:
-    table = Table()
+def _table(decision: Decision, shown: Collection[str]) -> Table:
+    """Return the rows with the columns that are shown."""
+    table = Table(box=rich.box.SIMPLE)
     for head in HEADS:
-        table.add_column(head, justify="right" if head in NUMBERS else "left")
+        if head in shown:
+            table.add_column(head, justify="right" if head in NUMBERS else "left")
     for row in decision.rows:
         style = STYLES[row.verdict] if row.verdict else "dim"
-        *fields, verdict = _fields(row)
-        table.add_row(*(Text(field) for field in fields), Text(verdict, style=style))
+        *fields, verdict = (Text(field) for head, field in zip(HEADS, _fields(row), strict=True) if head in shown)
+        verdict.stylize(style)
+        table.add_row(*fields, verdict)
     return table
 
 

@@ -7,6 +7,7 @@ so, and ends with 130; everything that it started, and every worktree that it ma
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -29,6 +30,7 @@ from harness.store import StoreError, make_writable, write_json
 
 RESULTS = Path("results/gates")
 EXIT_INTERRUPTED = 130
+LOG_WIDTH = 140  # of a pipe or a job's log, which has no width of its own: the table as a whole
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _finish(record: GateRecord, judge: Judge, stored: Path, arguments: argparse.
         return EXIT_INTERRUPTED
     if arguments.markdown is not None:
         _write_text(arguments.markdown, conclusion.markdown)
-    console = Unheard()  # whoever reads may stop half way, and the exit code must not change by that
+    # Whoever reads may stop half way, and the exit code must not change by that.
+    console = Unheard(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH)
     conclusion.show(console)
     console.print(str(stored), markup=False, highlight=False, soft_wrap=True)
     return conclusion.exit_code

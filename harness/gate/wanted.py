@@ -119,7 +119,7 @@ def _catalogue(builds: Mapping[Arm, Build], bench: Bench) -> Catalogue:
 
 
 def require_folders(*files: Path | None) -> None:
-    """Refuse files whose folder is not there: it would show after ten minutes. Raises GateError."""
+    """Refuse files whose folder is not there: it would show minutes later. Raises GateError."""
     for file in files:
         if file is not None and not file.absolute().parent.is_dir():
             raise GateError(f"{file} can't be written: there is no folder {file.parent}")

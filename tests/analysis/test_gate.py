@@ -225,7 +225,7 @@ def test_a_slot_that_is_slower_than_the_other_is_noted_and_does_not_alarm() -> N
 
 def test_warnings_of_slots_are_told_by_arm() -> None:
     some = spoilt(rounds(12), 0, 1, head=slot(warnings=("unfair (jain 0.81)",)))
-    assert notes_of(some) == "warnings of head in 12 slots: unfair (2)"
+    assert notes_of(some) == "warnings, in how many of base's 12 slots and of head's: unfair (0 and 2)"
 
 
 def test_swapping_the_arms_gives_the_reciprocal() -> None:

@@ -125,3 +125,18 @@ def test_a_p99_that_was_never_answered_reads_so() -> None:
 def test_few_rounds_say_what_their_interval_covers() -> None:
     text = markdown(decide({SCENARIO: rounds(3)}, RULES.with_rounds(3)))
     assert "(75 %)" in text
+
+
+def test_a_narrow_console_shows_the_columns_that_decide_and_a_wide_one_all() -> None:
+    narrow, wide = console_text(SLOWER, 80), console_text(SLOWER, 140)
+    assert max(map(len, narrow.splitlines())) <= 80
+    heads = next(line for line in narrow.splitlines() if "scenario" in line).split()
+    assert heads == ["scenario", "metric", "worse", "by", "interval", "detectable", "verdict"]
+    row = next(line for line in wide.splitlines() if line.strip().startswith("asyncio-tcp"))
+    assert row.split()[:9] == ["asyncio-tcp", "CPU", "time", "per", "request", "20.0", "us", "21.6", "us"]
+
+
+def test_one_size_for_all_metrics_is_said_once_and_sizes_that_differ_each() -> None:
+    assert "REGRESSION takes p <= 0.01 and at least 3 %. " in markdown(SLOWER).replace("&lt;", "<")
+    both = decide({SCENARIO: rounds(40)}, RULES.with_gated(Metric.P99))
+    assert "3 % (CPU time per request), 3 % (throughput) and 10 % (p99 response time)" in markdown(both)
