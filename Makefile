@@ -66,7 +66,7 @@ notebooks: $(STAMP)  ## execute the notebooks on the reference run, or on RUN=..
 	@$(PY) -m analysis.notebooks
 
 readme-figures: $(STAMP)  ## write the results in README.md and their figures, from results/reference
-	@$(PY) -m analysis.readme
+	@$(PY) -m analysis.report.readme
 
 test: $(STAMP)  ## run the tests (a few minutes)
 	@$(PY) -m pytest -q -m 'not long'

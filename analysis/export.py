@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import columns, markdown
+from analysis import columns
 from analysis.columns import Column
-from analysis.document import Bullets, Document, Entry, Head, Paragraph, Row, Section, Table
+from analysis.report import markdown
+from analysis.report.document import Bullets, Document, Entry, Head, Paragraph, Row, Section, Table
 from analysis.runs import FRAMES, Runs
 from harness.store import StoreError
 

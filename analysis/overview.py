@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from analysis import drawing, ranking, wording
+from analysis import ranking, wording
+from analysis.figures import drawing
 from analysis.ranking import ROUNDS_TO_RANK, Ranking, Standing, Status
 from analysis.views import ConditionView
 

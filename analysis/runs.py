@@ -14,8 +14,9 @@ from typing import get_type_hints
 
 import pandas as pd
 
-from analysis import appendix, frames
+from analysis import frames
 from analysis.frames import Run
+from analysis.report import appendix
 from harness.schema import SchemaError
 from harness.store import CELLS_FOLDER, RUN_FILE, StoreError
 

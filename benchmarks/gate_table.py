@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.gate_replay import clopper_pearson
+from analysis.gate.replay import clopper_pearson
 
 BEGIN, END = "<!-- trials: begin -->", "<!-- trials: end -->"
 CPU = "cpu_us_per_request"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.gate import Rules
-from analysis.gate_replay import trace_document
+from analysis.gate.replay import trace_document
 from harness.bench import Tools
 from harness.catalogue import read_catalogue
 from harness.cli_measure import open_bench

@@ -42,7 +42,8 @@ def command_gate(arguments: argparse.Namespace, tools: Tools) -> int:
 
 def judge(arguments: argparse.Namespace) -> Judge:
     """Return who decides, by the rules that were asked for."""
-    from analysis import gate, gate_text  # noqa: PLC0415 - numpy takes time that other commands save
+    from analysis import gate  # noqa: PLC0415 - numpy takes time that other commands save
+    from analysis.gate import text as gate_text  # noqa: PLC0415 - numpy takes time that other commands save
 
     rules = gate.Rules()
     if arguments.rounds is not None:

@@ -83,7 +83,11 @@ def write_and_print(folder: Path, page_mb: float = PAGE_MB) -> None:
 
 def command_compare(arguments: argparse.Namespace, tools: Tools) -> int:
     """Compare two runs, or two parts of one, and print what can be said."""
-    from analysis import comparison, comparison_console, comparison_record, comparison_text, markdown  # noqa: PLC0415
+    from analysis import comparison  # noqa: PLC0415
+    from analysis.comparison import console as comparison_console  # noqa: PLC0415
+    from analysis.comparison import record as comparison_record  # noqa: PLC0415
+    from analysis.comparison import text as comparison_text  # noqa: PLC0415
+    from analysis.report import markdown  # noqa: PLC0415
 
     try:
         found = comparison.compare(arguments.a, arguments.b)

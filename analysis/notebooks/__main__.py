@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 try:
-    from analysis import notebook_pages
+    from analysis.notebooks import pages as notebook_pages
 except ModuleNotFoundError as error:
     print(
         f"error: {error.name} is not installed, which the notebooks need: pip install 'echobench[notebooks]'",

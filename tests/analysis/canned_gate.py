@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from analysis.gate import decide, wants_more
-from analysis.gate_decision import Row, Rules, Verdict
+from analysis.gate.decision import Row, Rules, Verdict
 from harness.schema.gate import Arm, GateRecord, GateRound, Metric, Slot
 
 USUAL = {Metric.CPU: 20.0, Metric.THROUGHPUT: 40_000.0, Metric.P50: 800_000.0, Metric.P99: 3_000_000.0}

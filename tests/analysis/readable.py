@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis import style
+from analysis.figures import style
 
 
 def texts(figure: Figure) -> Iterator[Text]:

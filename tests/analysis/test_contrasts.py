@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from analysis import contrast_sentences, contrasts, frames, markdown, report, views
+from analysis import contrasts, frames, report, views
 from analysis.contrasts import THROUGHPUT, Series
-from analysis.document import Picture
 from analysis.frames import Run
+from analysis.report import contrast_sentences, markdown
+from analysis.report.document import Picture
 from harness.schema import LimitedBy
 from tests.analysis.canned import Setting, make_run
 from tests.analysis.canned_cell import CannedModel
