@@ -1,30 +1,13 @@
-"""A trace for the tests to replay: many rounds of identical code, measured as the gate measures them.
-
-The gate's own rules would stop after the first look, so its session is held here with a rule that only counts.
-"""
+"""A trace for the tests to replay: many rounds of identical code, measured as the gate measures them."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from analysis.gate import Rules
 from analysis.gate.replay import trace_document
-from harness.bench import Tools
-from harness.catalogue import read_catalogue
-from harness.cli_measure import open_bench
+from benchmarks.gate_rounds import measure_rounds
 from harness.environment import ROOT
-from harness.gate.arms import Folder, built
-from harness.gate.console import describe
-from harness.gate.lock import only_gate
-from harness.gate.session import Session, Wanted
-from harness.gate.slots import Point
-from harness.pinning import allowed_cpus, resolve_pin
-from harness.plan import find_plan, make_plan, read_plan_file
-from harness.progress import LineDisplay, Unheard
-from harness.schema.gate import Arm, GateRecord, GateRound, Step, stored_form
+from harness.schema.gate import Arm, GateRecord
 from harness.store import write_json
 
 
@@ -34,27 +17,8 @@ def record_trace(model: str, rounds: int, path: Path) -> None:
     It is stored after every round: a trace that is stopped is a shorter one.
     """
 
-    def wants_more(measured: Sequence[GateRound]) -> Step:
-        used = sum(each.redo is None for each in measured)
-        return Step(used < rounds, f"{used} of {rounds}")
-
     def keep(record: GateRecord) -> None:
         write_json(path, trace_document(record))
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    sources = {arm: Folder(ROOT) for arm in Arm}
-    with only_gate(), open_bench(Tools(), lambda event: None) as bench, built(sources, ROOT) as builds:
-        wanted = Wanted((_point(model),), random.SystemRandom().randrange(2**31), rounds, rounds, open_window=True)
-        settings = {"rules": stored_form(replace(Rules(), first_look=rounds, last_look=rounds))}
-        with LineDisplay(Unheard(stderr=True), describe) as tell:
-            session = Session(wanted, builds, bench, wants_more, tell=tell, keep=keep, settings=settings)
-            keep(session.run())
-
-
-def _point(model: str) -> Point:
-    document = read_plan_file(find_plan("gate"))
-    document["matrix"]["model"] = model
-    catalogue = read_catalogue(Tools().servers, ROOT)
-    ((name, scenario),) = make_plan(document, "gate", catalogue).scenarios.items()
-    pinning = resolve_pin(scenario.pin, allowed_cpus())
-    return Point(name, scenario, pinning, spin=not pinning.shared)
+    keep(measure_rounds(model, dict.fromkeys(Arm, ROOT), rounds, open_window=True, keep=keep))

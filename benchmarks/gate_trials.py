@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,8 +32,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import gate_table
-from benchmarks.gate_injection import ROOT, calibrate, costly_tree
-from harness.environment import code_hash, read_environment, utc_now
+from benchmarks.gate_injection import calibrate, costly_tree, plain_tree, turns_of
+from benchmarks.gate_trace import record_trace
+from harness.environment import ROOT, code_hash, read_environment, utc_now
 
 TRIALS_SCHEMA = "echobench.gate-trial/1"
 KEPT = ("scenario", "metric", "gated", "verdict", "rounds", "ratio", "low", "high", "p_adjusted", "detectable")
@@ -55,8 +55,6 @@ def main() -> None:
     if options.table is not None:
         gate_table.write(options.table, read_trials(options.file))
     elif options.trace is not None:
-        from benchmarks.gate_trace import record_trace  # noqa: PLC0415 - the harness, which the others don't need
-
         record_trace(options.models[0], options.trace, options.to)
     else:
         for trial in missing(wanted(options), read_trials(options.file)):
@@ -124,15 +122,8 @@ def run(trial: Trial) -> dict[str, Any]:
     """Hold one gate and return its line."""
     with tempfile.TemporaryDirectory(prefix="echobench-trial-") as name:
         folder = Path(name)
-        plain = folder / "plain"
-        shutil.copytree(ROOT / "servers", plain / "servers", ignore=shutil.ignore_patterns("__pycache__"))
-        expected, other = 1.0, plain
-        if trial.kind != "same":
-            assert trial.model is not None  # a cost is put into one model
-            calibration = calibrate(trial.model)
-            turns = calibration.turns(trial.percent / 100)
-            expected, other = 1 + calibration.share(turns), costly_tree(folder / "costly", turns)
-        base, head = (other, plain) if trial.kind == "swapped" else (plain, other)
+        dear, cheap, expected = arms_of(trial, folder)
+        base, head = (dear, cheap) if trial.kind == "swapped" else (cheap, dear)
         began = time.monotonic()
         exit_code, record = _gate(base, head, trial.model, folder)
         minutes = (time.monotonic() - began) / 60
@@ -149,6 +140,16 @@ def run(trial: Trial) -> dict[str, Any]:
         "machine": _machine(),
         "code": {program: code_hash(program) for program in ("harness", "loadgen", "servers")},
     }
+
+
+def arms_of(trial: Trial, folder: Path) -> tuple[Path, Path, float]:
+    """Return the folder of the dear arm and of the cheap one, and how much more the dear one costs."""
+    if trial.model is None:
+        plain = plain_tree(folder / "plain")
+        return plain, plain, 1.0
+    share_of_a_turn = calibrate(trial.model, folder / "calibration")
+    turns = turns_of(trial.percent / 100, share_of_a_turn)
+    return costly_tree(folder / "dear", turns), costly_tree(folder / "cheap", 0), 1 + turns * share_of_a_turn
 
 
 def _gate(base: Path, head: Path, model: str | None, folder: Path) -> tuple[int, dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks import gate_table, gate_trials
-from benchmarks.gate_injection import Calibration, costly_tree
+from benchmarks.gate_injection import costly_tree, turns_of
 from benchmarks.gate_trials import Trial
 
 
@@ -82,10 +82,24 @@ def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_turns_of_the_loop_are_the_share_that_is_asked_for() -> None:
-    calibration = Calibration(base_ns=10_000.0, call_ns=100.0, turn_ns=10.0)
-    assert calibration.turns(0.1) == 90
-    assert calibration.share(90) == pytest.approx(0.1)
-    assert calibration.turns(0.001) == 1  # the call alone costs more than that
+    assert turns_of(0.1, 0.001) == 100
+    assert turns_of(0.0001, 0.001) == 1
+
+
+def test_both_arms_of_a_trial_with_a_cost_have_the_loop_and_one_of_them_the_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_trials, "calibrate", lambda model, folder: 0.0011)
+    dear, cheap, expected = gate_trials.arms_of(Trial("cost", "thread", 10.0), tmp_path)
+    texts = [(folder / "servers/wire/tcp.py").read_text() for folder in (dear, cheap)]
+    assert [text.split("_repeat(None, ")[1].split(")")[0] for text in texts] == ["91", "0"]
+    assert expected == pytest.approx(1 + 91 * 0.0011)
+
+
+def test_both_arms_of_a_trial_of_identical_code_are_the_servers_as_they_are(tmp_path: Path) -> None:
+    head, base, expected = gate_trials.arms_of(Trial("same"), tmp_path)
+    assert (head, expected) == (base, 1.0)
+    assert "_repeat" not in (base / "servers/wire/tcp.py").read_text()
 
 
 def test_the_costly_tree_answers_as_before(tmp_path: Path) -> None:
