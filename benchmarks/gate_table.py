@@ -60,7 +60,7 @@ def _cells(kind: str, model: str, percent: float, group: Trials) -> Iterator[str
     rows = [(trial, row) for trial in group for row in trial["rows"] if row["metric"] == CPU and row["ratio"]]
     ratios = [row["ratio"] for _, row in rows]
     yield from (kind, model, f"{percent:g} %" if percent else "nothing", str(len(group)), str(failed))
-    yield f"{low:.1%} to {high:.1%}"
+    yield f"{_percent(low)} to {_percent(high)}"
     yield f"{_change(statistics.median(ratios))} ({_change(min(ratios))} to {_change(max(ratios))})" if ratios else "-"
     seen = [(row["ratio"] - 1) / (trial["expected"] - 1) for trial, row in rows if trial["expected"] != 1]
     yield f"{statistics.median(seen):.2f} ({min(seen):.2f} to {max(seen):.2f})" if seen else "-"
@@ -71,7 +71,11 @@ def _cells(kind: str, model: str, percent: float, group: Trials) -> Iterator[str
 
 
 def _change(ratio: float) -> str:
-    return f"{ratio - 1:+.1%}"
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _sentences(trials: Trials) -> Iterator[str]:
@@ -80,9 +84,16 @@ def _sentences(trials: Trials) -> Iterator[str]:
     if same and not alarms:
         _, high = clopper_pearson(0, len(same), 0.9)
         yield (
-            f"No alarm in {len(same)} gates of identical code bounds their rate at {high:.1%} (one-sided 95 %): it is "
-            "the replay of the recorded trace, not these, that shows how low it is."
+            f"No alarm in {len(same)} gates of identical code bounds their rate at {_percent(high)} (one-sided 95 %): "
+            "it is the replay of the recorded trace, not these, that shows how low it is."
         )
+    costs = [trial for trial in trials if trial["kind"] == "cost"]
+    for percent in sorted({trial["percent"] for trial in costs}):
+        own = [trial for trial in costs if trial["percent"] == percent]
+        found = sum(trial["exit_code"] == FAILED for trial in own)
+        low, high = clopper_pearson(found, len(own))
+        interval = f"{_percent(low)} to {_percent(high)}"
+        yield f"{percent:g} % were found in {found} of {len(own)} trials, all models pooled ({interval})."
     wrong = [trial for trial in trials if trial["kind"] == "swapped" and trial["exit_code"] == FAILED]
     if wrong:
         yield f"{len(wrong)} gates failed whose head was the cheaper arm."

@@ -11,8 +11,8 @@ from harness.schema.gate import Arm, GateRecord
 from harness.store import write_json
 
 
-def record_trace(model: str, rounds: int, path: Path) -> None:
-    """Measure so many usable rounds of identical code of one model, an open window too, and store the trace.
+def record_trace(model: str, rounds: int, path: Path, *, open_window: bool) -> None:
+    """Measure so many usable rounds of identical code of one model, and store the trace.
 
     It is stored after every round: a trace that is stopped is a shorter one.
     """
@@ -21,4 +21,4 @@ def record_trace(model: str, rounds: int, path: Path) -> None:
         write_json(path, trace_document(record))
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    keep(measure_rounds(model, dict.fromkeys(Arm, ROOT), rounds, open_window=True, keep=keep))
+    keep(measure_rounds(model, dict.fromkeys(Arm, ROOT), rounds, open_window=open_window, keep=keep))

@@ -2,7 +2,7 @@
 
     python -m benchmarks.gate_trials FILE [--same N] [--cost N] [--swapped N] [--percent 10] [--models asyncio,thread]
     python -m benchmarks.gate_trials FILE --table docs/gate.md
-    python -m benchmarks.gate_trials FILE --trace 240 [--models asyncio] [--to tests/data/gate_trace.json]
+    python -m benchmarks.gate_trials FILE --trace 240 [--models asyncio] [--gate-p99] [--to tests/data/gate_trace.json]
 
 Each trial is one `echobench gate` with its defaults, from the command line to the exit code:
 
@@ -55,7 +55,7 @@ def main() -> None:
     if options.table is not None:
         gate_table.write(options.table, read_trials(options.file))
     elif options.trace is not None:
-        record_trace(options.models[0], options.trace, options.to)
+        record_trace(options.models[0], options.trace, options.to, open_window=options.gate_p99)
     else:
         for trial in missing(wanted(options), read_trials(options.file)):
             append(options.file, run(trial))
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--models", type=lambda text: text.split(","), default=["asyncio", "thread"], metavar="A,B")
     add("--table", type=Path, metavar="DOC", help="write the table of all trials between the markers of this file")
     add("--trace", type=int, metavar="N", help="record N rounds of identical code of the first model")
+    add("--gate-p99", action="store_true", help="a trace with an open window, too")
     add("--to", type=Path, default=ROOT / "tests/data/gate_trace.json", metavar="PATH", help="where the trace goes")
     return parser
 

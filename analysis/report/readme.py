@@ -4,8 +4,8 @@ What stands between the markers `<!-- results:begin -->` and `<!-- results:end -
 throughput over all transports, a ranking for each transport with the server on its own CPUs, what can be said of the
 other conditions to see first, and what the figures are. Figures are drawn twice, for a light and for a dark page.
 
-Nothing here is written by hand, so nothing here can be older than the run: `tests/analysis/report/test_readme.py` makes it
-anew and compares.
+Nothing here is written by hand, so nothing here can be older than the run: `tests/analysis/report/test_readme.py` makes
+it anew and compares.
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ def test_the_table_stands_between_its_markers(tmp_path: Path) -> None:
     assert "| same | all three | nothing | 2 | 0 |" in text
     assert "| cost | asyncio | 10 % | 1 | 1 |" in text
     assert "0.90 (0.90 to 0.90)" in text
-    assert "No alarm in 2 gates of identical code bounds their rate at 77.6%" in text
+    assert "10 % were found in 1 of 1 trials, all models pooled (2.5 % to 100.0 %)." in text
+    assert "No alarm in 2 gates of identical code bounds their rate at 77.6 %" in text
 
 
 def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:

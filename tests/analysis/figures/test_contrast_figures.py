@@ -15,7 +15,6 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from tests.analysis.figures.test_figures import HOSTILE, texts, words
 
 from analysis import frames, views
 from analysis.figures import drawing, style
@@ -23,6 +22,7 @@ from analysis.report import contrast_chapters
 from analysis.report.document import Picture
 from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import CannedModel
+from tests.analysis.figures.test_figures import HOSTILE, texts, words
 
 OPTIONS = ([], ["--inner", "thread", "--accept", "shared"], ["--selector", "select"], ["--max-peers", "5"])
 MODELS = (*QUICK, CannedModel(HOSTILE), CannedModel("a-foreign-server-with-a-name-as-long-as-can-be", 55_000))

@@ -11,13 +11,13 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from tests.analysis.figures.test_figures import HOSTILE
 
 from analysis import frames, overview, views
 from analysis.figures import drawing, heatmap, style
 from analysis.overview import Mark, Tile
 from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import CannedModel
+from tests.analysis.figures.test_figures import HOSTILE
 from tests.analysis.readable import assert_readable, words
 
 LONG = "a-foreign-server-with-a-name-as-long-as-can-be"

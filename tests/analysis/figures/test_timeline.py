@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-from tests.analysis.figures.test_figures import HOSTILE
 
 from analysis import frames
 from analysis.figures import drawing, timeline
@@ -17,6 +16,7 @@ from harness.schema import WarningKind, warning
 from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import WINDOW_S
 from tests.analysis.canned_time import add_time
+from tests.analysis.figures.test_figures import HOSTILE
 from tests.analysis.readable import assert_readable, words
 
 PAUSED = warning(WarningKind.PAUSES, share=0.03, count=4, max_ns=12_000_000)

@@ -6,7 +6,6 @@ import math
 
 import pytest
 from matplotlib.axes import Axes
-from tests.analysis.figures.test_figures import HOSTILE
 
 from analysis import frames
 from analysis.figures import drawing, style, tradeoff
@@ -14,6 +13,7 @@ from analysis.frames import Run
 from harness.schema import LimitedBy
 from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import CannedModel
+from tests.analysis.figures.test_figures import HOSTILE
 from tests.analysis.readable import assert_readable, words
 
 LABEL = "TCP, 64 B, 64 connections, server on CPU 0, " + HOSTILE

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from matplotlib.figure import Figure
-from tests.analysis.figures.test_figures import HOSTILE
 
 from analysis import frames
 from analysis.figures import drawing, style, unanswered
 from analysis.frames import Run
 from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import CannedModel
+from tests.analysis.figures.test_figures import HOSTILE
 from tests.analysis.readable import assert_readable, words
 
 LABEL = "UDP, 64 B, 64 connections, server on CPU 0, " + HOSTILE

@@ -18,13 +18,13 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from tests.analysis.report.test_document import tags
 
 from analysis.lessons import Answer
 from analysis.notebooks import pages as notebook_pages
 from analysis.notebooks.__main__ import main
 from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import CannedModel
+from tests.analysis.report.test_document import tags
 
 NAMES = ("01_latency", "02_throughput", "03_resources", "04_scaling", "05_compare_runs")
 # A tenth of the requests: what costs time here is to draw them.

@@ -11,7 +11,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tests.analysis.report.test_document import tags
 
 from analysis import frames, prominence, report
 from analysis.report import html, markdown
@@ -20,6 +19,7 @@ from harness.schema import WarningKind, warning
 from harness.store import StoreError
 from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import CannedModel
+from tests.analysis.report.test_document import tags
 
 HOSTILE = '"><script>alert(1)</script>|`x` http://evil.example/'
 CHAPTERS = (
