@@ -55,8 +55,8 @@ def matched(a: Side, b: Side, varied: frozenset[str]) -> tuple[list[Match], list
     found = _pairs(a, b, varied, frozenset())
     if a.run is not b.run:
         found |= _pairs(a, b, varied, SETTINGS, but=found)
-    differing = conditions.varying(json.loads(condition) for side in (a, b) for condition, _ in side.contenders)
-    matches = [_match((a, b), both, varied, differing) for both in found.items()]
+    labels = _labels(a, found, varied)
+    matches = [_match((a, b), both, label) for both, label in zip(found.items(), labels, strict=True)]
     order = list(conditions.TRANSPORT_NAMES)
     transports = [str(match.scenarios[0].get("transport")) for match in matches]
     places = [order.index(name) if name in order else len(order) for name in transports]
@@ -83,12 +83,18 @@ def _by_key(pairs: list[Pair], without: frozenset[str]) -> dict[str, list[Pair]]
     return found
 
 
-def _match(sides: tuple[Side, Side], both: tuple[Pair, Pair], varied: frozenset[str], differing: set[str]) -> Match:
+def _labels(a: Side, found: Mapping[Pair, Pair], varied: frozenset[str]) -> list[str]:
+    """Return what each match has in common: as short as tells them apart, and nothing in which the sides differ."""
+    scenarios = [(json.loads(one), json.loads(two)) for (one, _), (two, _) in found.items()]
+    apart = {key for one, two in scenarios for key in one.keys() | two.keys() if one.get(key) != two.get(key)}
+    cpus = [str(_of(a.cells, pair)["server_cpus"].iloc[0]) for pair in found]
+    return conditions.distinct([one for one, _ in scenarios], cpus, without=varied | apart)
+
+
+def _match(sides: tuple[Side, Side], both: tuple[Pair, Pair], label: str) -> Match:
     one, two = (json.loads(condition) for condition, _ in both)
-    apart = {key for key in one.keys() | two.keys() if one.get(key) != two.get(key)}
     cells, theirs = (_of(side.cells, pair) for side, pair in zip(sides, both, strict=True))
     windows, their_windows = (_measured(_of(side.windows, pair)) for side, pair in zip(sides, both, strict=True))
-    label = conditions.label(one, differing, str(cells["server_cpus"].iloc[0]), without=varied | apart)
     measured = _measured(cells), _measured(theirs)
     return Match(label, (both[0][1], both[1][1]), (one, two), measured, (windows, their_windows))
 

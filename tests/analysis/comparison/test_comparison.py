@@ -20,7 +20,7 @@ from analysis.comparison import differences as comparison_differences
 from analysis.comparison.sides import ComparisonError, Side, parse
 from harness.schema import LimitedBy, SchemaError, WarningKind, warning
 from harness.store import StoreError
-from tests.analysis.canned import Setting, make_run
+from tests.analysis.canned import QUICK, Setting, make_run
 from tests.analysis.canned_cell import CannedModel
 
 THROUGHPUT, CPU, P50, P99, MEMORY = MEASURES
@@ -319,6 +319,17 @@ def test_other_windows_and_another_pinning_are_matched_and_refused(run: Path, tm
         "window_s (A: 1.5, B: 9.0)",
     ]
     assert {row.match.label for row in found.rows} == {"TCP, 64 B, 64 connections"}
+
+
+def test_labels_name_what_tells_the_conditions_apart_and_nothing_else(tmp_path: Path) -> None:
+    quiet, sleepy = {"loads": ["closed"], "connections": 8}, {"work": "wait:5ms"}
+    folder = make_run(tmp_path / "one", QUICK, Setting(rounds=6, conditions=(quiet, sleepy))).folder
+    found = compare(f"{folder}:model=thread", f"{folder}:model=asyncio")
+    labels = {row.match.label for row in found.rows}
+    assert labels == {
+        "TCP, 64 B, 8 connections, server on CPU 0",
+        "TCP, 64 B, 64 connections, server on CPU 0, work wait:5ms",
+    }
 
 
 def test_another_load_is_no_counterpart_and_said(run: Path, tmp_path: Path) -> None:
