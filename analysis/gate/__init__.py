@@ -46,7 +46,18 @@ from analysis.gate import notes as gate_notes
 from analysis.gate import power as gate_power
 from analysis.gate import reasons as gate_reasons
 from analysis.gate.decision import Decision, Pair, Row, Rules, ScenarioDecision, Verdict, read_rules, worst
-from analysis.gate.rounds import End, Fate, early_end, failures_of_head, fate, limited_share, pairs, up_to, usable
+from analysis.gate.rounds import (
+    End,
+    Fate,
+    disturbed,
+    early_end,
+    failures_of_head,
+    fate,
+    limited_share,
+    pairs,
+    up_to,
+    usable,
+)
 from harness.schema.gate import GateRecord, GateRound, Metric, Step
 
 __all__ = ["Decision", "Rules", "Verdict", "decide", "decide_record", "holm", "wants_more"]
@@ -64,17 +75,20 @@ def wants_more(rounds: Sequence[GateRound], rules: Rules) -> Step:
         return Step(True, f"{used} of the {rules.first_look} rounds of the first look")
     if screened_out(rounds, rules):
         return Step(False, f"nothing looks slower after {rules.first_look} rounds")
-    return Step(True, f"something may be slower: {used} of {rules.last_look} rounds")
+    first_look = up_to(rounds, rules.first_look)
+    why = "the machine disturbed the first look" if disturbed(first_look, rules) else "something may be slower"
+    return Step(True, f"{why}: {used} of {rules.last_look} rounds")
 
 
 def screened_out(rounds: Sequence[GateRound], rules: Rules) -> bool:
     """Tell whether a scenario stops at the first look: all of it is there, and no gated metric looks slower.
 
-    A failure of head's server keeps the scenario going: more rounds tell whether it was chance.
+    A failure of head's server keeps the scenario going, for more rounds tell whether it was chance; and so does a first
+    look that the machine disturbed.
     """
     rounds = up_to(rounds, rules.first_look)
     only_look = rules.first_look == rules.last_look
-    if only_look or len(usable(rounds)) < rules.first_look or failures_of_head(rounds):
+    if only_look or len(usable(rounds)) < rules.first_look or failures_of_head(rounds) or disturbed(rounds, rules):
         return False
     found = [pairs(rounds, metric) for metric in rules.gated if _why_not_gated(rounds, metric, rules) is None]
     return all(_p(each).p_greater > rules.screening_p for each in found)

@@ -86,13 +86,13 @@ class Rules:
         """Return the same rules with further metrics gated."""
         return replace(self, gated=tuple(dict.fromkeys((*self.gated, *metrics))))
 
-    def spoilt_allowed(self, measured: int) -> int:
+    def spoilt_allowed(self, measured: int, look: int) -> int:
         """Return how many of the rounds measured so far may be unusable.
 
-        A short disturbance at the start is not held against the machine: the share is taken of no fewer rounds than a
-        first look takes that uses its allowance up.
+        A disturbance at the start is not held against the machine: the share is taken of no fewer rounds than a `look`
+        takes that uses its allowance up.
         """
-        return math.floor(self.tolerated_share * max(measured, self.first_look / (1 - self.tolerated_share)))
+        return math.floor(self.tolerated_share * max(measured, look / (1 - self.tolerated_share)))
 
 
 def read_rules(stored: Mapping[str, Any]) -> Rules:

@@ -3,7 +3,8 @@
 A round is used whole or not at all, since only its two arms next to each other cancel what the machine did:
 
 * *redone*: the machine disturbed it, seen in what knows nothing of the arms (steal, pauses). It tells nothing, not
-  even when a server failed in it. A round is never left out for the value that it gave.
+  even when a server failed in it. A round is never left out for the value that it gave. Disturbances come in bursts,
+  so one is waited out: a quarter of the last look's rounds may be lost to it before the machine is given up.
 * *harness failed*: the measuring went wrong, whatever the arm. It counts as unusable too.
 * *head failed*: head's server did not start, died or echoed wrongly, and base's did not. Evidence against head, but
   once may be chance (a port taken, memory short): **broken** is who fails in two rounds in a row, or so often more
@@ -90,9 +91,17 @@ def early_end(rounds: Sequence[GateRound], rules: Rules) -> End | None:
         both = "; head's fails too" if last.head.failure else ""
         return End(Verdict.INVALID, f"nothing to compare with: base's server fails: {last.base.failure}{both}")
     spoilt = len(rounds) - counts[Fate.USABLE]
-    if spoilt > rules.spoilt_allowed(len(rounds)):
+    failed = spoilt - counts[Fate.REDONE]
+    if spoilt > rules.spoilt_allowed(len(rounds), rules.last_look) or failed > rules.spoilt_allowed(
+        len(rounds), rules.first_look
+    ):
         return End(Verdict.INVALID, _spoilt(rounds, spoilt))
     return None
+
+
+def disturbed(rounds: Sequence[GateRound], rules: Rules) -> bool:
+    """Tell whether more of these rounds can't be used than a look may rest on; the rounds of the last look may do."""
+    return len(rounds) - len(usable(rounds)) > rules.tolerated_share * len(rounds)
 
 
 def _repeats(fates: Sequence[Fate], which: Fate, run: int) -> bool:
