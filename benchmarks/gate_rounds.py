@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.gate import Rules
+from analysis.gate.rounds import usable
 from harness.bench import Tools
 from harness.catalogue import read_catalogue
 from harness.cli_measure import open_bench
@@ -34,7 +35,7 @@ def measure_rounds(
     """Measure so many usable rounds of one model over TCP, each arm from its folder; `keep` is called after each."""
 
     def wants_more(measured: Sequence[GateRound]) -> Step:
-        used = sum(each.redo is None for each in measured)
+        used = len(usable(measured))
         return Step(used < rounds, f"{used} of {rounds}")
 
     sources = {arm: Folder(folder) for arm, folder in folders.items()}

@@ -53,7 +53,7 @@ def main() -> None:
     """Run what is missing, or write the table, or record a trace."""
     options = _parser().parse_args()
     if options.table is not None:
-        gate_table.write(options.table, read_trials(options.file))
+        gate_table.write(options.table, read_trials(options.file), options.to)
     elif options.trace is not None:
         record_trace(options.models[0], options.trace, options.to, open_window=options.gate_p99)
     else:

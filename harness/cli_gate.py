@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from functools import partial
 
 from rich.console import Console
 
 from harness.bench import Tools
+from harness.catalogue import CatalogueError
 from harness.cli_measure import NEEDS_LINUX, open_bench
 from harness.cli_shared import EXIT_INTERRUPTED, EXIT_USAGE, fail, names
 from harness.gate.command import Conclusion, Judge, add_arguments, run_gate
 from harness.gate.errors import GateError
 from harness.interrupts import Interrupted
+from harness.plan_errors import PlanError
+from harness.schema import SchemaError
 from harness.schema.gate import Arm, GateRecord, Metric, stored_form
 from harness.store import StoreError
 
@@ -34,10 +38,13 @@ def command_gate(arguments: argparse.Namespace, tools: Tools) -> int:
         return fail(NEEDS_LINUX, EXIT_USAGE)
     try:
         return run_gate(arguments, judge(arguments), partial(open_bench, tools, lambda event: None))
-    except (GateError, StoreError) as error:  # 3 means undecided here, and nothing else
+    except (GateError, PlanError, SchemaError, CatalogueError, StoreError) as error:  # 3 means undecided here
         return fail(error, EXIT_USAGE)
     except Interrupted:
         return fail("interrupted before anything was measured", EXIT_INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - Python would end with 1, and 1 means that head is worse
+        traceback.print_exc()
+        return fail(f"a mistake of echobench's own, nothing is decided: {type(error).__name__}: {error}", EXIT_USAGE)
 
 
 def judge(arguments: argparse.Namespace) -> Judge:

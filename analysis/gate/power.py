@@ -10,11 +10,11 @@ being the normal quantile of the level; with that the formula agrees with simula
 An effect d (a log-ratio) ends as REGRESSION when it is not screened out by the first look *and* the last look finds it
 significant *and* at least as large as the minimum effect m:
 
-    power(d) >= Phi(d / se(first, z_screening) - z_screening) * Phi((d - max(z_alpha se(last, z_alpha), m)) / se(last))
+    power(d) ~ Phi(d / se(first, z_screening) - z_screening) * Phi((d - max(z_alpha se(last, z_alpha), m)) / se(last))
 
-(a product, though the first rounds are part of the last: they go together, so the true power is above it). The smallest
-detectable effect is the d at which that is 80 %. The level is Holm's hardest, alpha over the number of gated rows:
-what a slowdown of one metric of one scenario alone would face.
+(a product, though the first rounds are part of the last and go together with it; drawn slowdowns of the size that it
+gives are found in 74 to 83 % of all gates). The smallest detectable effect is the d at which that is 80 %. The level is
+Holm's hardest, alpha over the number of gated rows: what a slowdown of one metric of one scenario alone would face.
 
 The spread is Shamos's estimate, 1.0483 times the median distance of two rounds: the companion of Hodges and Lehmann's
 centre, with 86 % of the standard deviation's efficiency and unmoved by single wild rounds.

@@ -39,6 +39,10 @@ class Fate(StrEnum):
     BASE_FAILED = "base failed"
 
 
+# Rounds that tell nothing of head. Those in which it failed are none of them: they speak against it.
+SPOILT = frozenset({Fate.REDONE, Fate.HARNESS_FAILED, Fate.BASE_FAILED})
+
+
 @dataclass(frozen=True)
 class End:
     """A verdict on a scenario that no figure can change, with its reason."""
@@ -90,7 +94,7 @@ def early_end(rounds: Sequence[GateRound], rules: Rules) -> End | None:
         last = [each for each in rounds if fate(each) is Fate.BASE_FAILED][-1]
         both = "; head's fails too" if last.head.failure else ""
         return End(Verdict.INVALID, f"nothing to compare with: base's server fails: {last.base.failure}{both}")
-    spoilt = len(rounds) - counts[Fate.USABLE]
+    spoilt = sum(counts[each] for each in SPOILT)
     failed = spoilt - counts[Fate.REDONE]
     if spoilt > rules.spoilt_allowed(len(rounds), rules.last_look) or failed > rules.spoilt_allowed(
         len(rounds), rules.first_look
@@ -101,7 +105,7 @@ def early_end(rounds: Sequence[GateRound], rules: Rules) -> End | None:
 
 def disturbed(rounds: Sequence[GateRound], rules: Rules) -> bool:
     """Tell whether more of these rounds can't be used than a look may rest on; the rounds of the last look may do."""
-    return len(rounds) - len(usable(rounds)) > rules.tolerated_share * len(rounds)
+    return sum(fate(each) in SPOILT for each in rounds) > rules.tolerated_share * len(rounds)
 
 
 def _repeats(fates: Sequence[Fate], which: Fate, run: int) -> bool:
@@ -125,7 +129,7 @@ def _broken(rounds: Sequence[GateRound]) -> str:
 
 
 def _spoilt(rounds: Sequence[GateRound], spoilt: int) -> str:
-    reasons = Counter(why for each in rounds if (why := _why_spoilt(each)))
+    reasons = Counter(why for each in rounds if fate(each) in SPOILT and (why := _why_spoilt(each)))
     commonest = wording.listing([f"{why} ({count} of them)" for why, count in reasons.most_common(3)])
     return f"{spoilt} of {wording.rounds(len(rounds))} can't be used: {commonest}"
 

@@ -93,7 +93,7 @@ def findings(decision: Decision) -> list[str]:
     passed = [row for row in decision.rows if row.verdict is Verdict.PASS]
     if passed:
         weakest = max(row.detectable for row in passed)
-        rest = "all else" if len(found) > len(decision.not_compared) else "everything"
+        rest = "all else" if found else "everything"
         found.append(
             f"{rest} passed: a slowdown of {smallest(weakest)} or more of any single one of its metrics would have "
             "been found four times out of five"

@@ -29,6 +29,7 @@ from harness.gate.repository import SERVERS, Repository
 from harness.schema.gate import Arm
 
 PREFIX = "echobench-gate-"
+MARK = ".made-by-echobench-gate"
 SHORT = 10
 
 
@@ -101,6 +102,7 @@ def built(sources: Mapping[Arm, Source], here: Path) -> Iterator[dict[Arm, Build
         try:
             made_folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
             workshop = Path(made.enter_context(made_folder))
+            (workshop / MARK).touch()
             builds = {arm: _build(arm, source, workshop / arm, repository, made) for arm, source in sources.items()}
         except OSError as error:
             raise GateError(f"the arms can't be made ready: {error}") from error
@@ -108,10 +110,12 @@ def built(sources: Mapping[Arm, Source], here: Path) -> Iterator[dict[Arm, Build
 
 
 def remove_stale(repository: Repository | None) -> None:
-    """Remove what gates that were killed left behind: their temporary folders, and git's notes of them."""
-    temporary = Path(tempfile.gettempdir())
-    for folder in temporary.glob(f"{PREFIX}*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    """Remove what gates that were killed left behind: their temporary folders, and git's notes of them.
+
+    Only what bears a gate's mark: a folder of the user's may have such a name, too.
+    """
+    for mark in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{MARK}"):
+        shutil.rmtree(mark.parent, ignore_errors=True)
     if repository is None:
         return
     for worktree in repository.worktrees():

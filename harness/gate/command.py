@@ -23,7 +23,7 @@ from harness.gate.arms import built
 from harness.gate.console import Picture, describe
 from harness.gate.lock import only_gate
 from harness.gate.session import Session, Wanted
-from harness.gate.wanted import read_sources, read_wanted, require_folders
+from harness.gate.wanted import read_sources, read_wanted, require_writable
 from harness.progress import LineDisplay, Unheard
 from harness.schema.gate import Arm, GateRecord, GateRound, Step, gate_document
 from harness.store import StoreError, make_writable, write_json
@@ -86,7 +86,7 @@ def run_gate(
 ) -> int:
     """Hold a gate and return its exit code; raises GateError, PlanError or StoreError with a sentence."""
     sources = read_sources(arguments)
-    require_folders(arguments.json, arguments.markdown)
+    require_writable(arguments.json, arguments.markdown)
     make_writable(arguments.results)
     stored = _new_file(arguments.results)
     with only_gate(), open_bench() as bench, built(sources, Path.cwd()) as builds:
@@ -122,19 +122,21 @@ def _finish(record: GateRecord, judge: Judge, stored: Path, arguments: argparse.
     """Store what was found, and say it; return the exit code."""
     conclusion = judge.conclude(record)
     document = gate_document(replace(record, decision=conclusion.decision))
-    for path in filter(None, (stored, arguments.json)):
-        write_json(path, document, indent=1)
-    if record.state == "interrupted":
+    write_json(stored, document, indent=1)
+    interrupted = record.state == "interrupted"
+    if interrupted:
         rounds = sum(map(len, record.rounds.values()))
         print(f"echobench: interrupted after {rounds} rounds, which are kept in {stored}", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    if arguments.markdown is not None:
-        _write_text(arguments.markdown, conclusion.markdown)
-    # Whoever reads may stop half way, and the exit code must not change by that.
-    console = Unheard(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH)
-    conclusion.show(console)
-    console.print(str(stored), markup=False, highlight=False, soft_wrap=True)
-    return conclusion.exit_code
+    else:
+        # Whoever reads may stop half way, and the exit code must not change by that.
+        console = Unheard(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH)
+        conclusion.show(console)
+        console.print(str(stored), markup=False, highlight=False, soft_wrap=True)
+        if arguments.markdown is not None:
+            _write_text(arguments.markdown, conclusion.markdown)
+    if arguments.json is not None:
+        write_json(arguments.json, document, indent=1)
+    return EXIT_INTERRUPTED if interrupted else conclusion.exit_code
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -8,8 +8,8 @@ A trial is no round: nothing of it is compared. It finds what can't be compared 
 that base does not know) before minutes are spent, and warms up what the first slot of a day finds cold. Base's capacity
 in it sets the rate of the open windows, the same for both arms: at base's own limit head could only look worse.
 
-Base that fails in a trial gets a second one, in case a port was taken. Head that fails in a trial where base does not
-has failed a round: the trial counts as the first.
+Where a server fails in its trial there is a second one, in case a port was taken. If one fails in that, too, both
+trials count as rounds: base's failures make the scenario INVALID, head's BROKEN.
 
 After every round all that was measured is handed to `keep`, to be stored: a gate that is ended half way has cost
 minutes, and what it measured can still be read.
@@ -146,32 +146,32 @@ class Session:
 
     def _trial(self, point: Point) -> Point | None:
         """Return what to measure in the rounds of a scenario, None where base can't serve it."""
-        tried = self._tried(point)
-        base, head = tried[Arm.BASE], tried[Arm.HEAD]
-        if base.slot.failure is not None:
+        trials = self._tried(point)
+        base, head = trials[-1][Arm.BASE], trials[-1][Arm.HEAD]
+        if base.refused:
             self._leave_out(point, base, head)
             return None
         self._rounds[point.name] = []
-        if head.slot.failure is not None:
-            self._take(point, GateRound(1, Arm.BASE, base.slot, head.slot, _redo(tried)))
-        if not self._wanted.open_window:
+        if _fails(trials[-1]):
+            for number, tried in enumerate(trials, start=1):
+                self._take(point, GateRound(number, Arm.BASE, tried[Arm.BASE].slot, tried[Arm.HEAD].slot))
+        if not self._wanted.open_window or base.slot.failure is not None:
             return point.with_loads("closed")
         rate = float(f"{SHARE_OF_CAPACITY * base.slot.figures[Metric.THROUGHPUT]:.2g}")
         self._open_rates[point.name] = rate
         return point.with_loads("closed", f"open:{rate:.12g}")
 
-    def _tried(self, point: Point) -> dict[Arm, Measured]:
-        closed = point.with_loads("closed")
-        for attempt in range(TRIALS):
-            tried = self._slots(closed, Arm.BASE, 0, round_seed(self._wanted.seed, point.name, -attempt))
-            if tried[Arm.BASE].slot.failure is None or tried[Arm.BASE].refused:
-                break
-        return tried
+    def _tried(self, point: Point) -> list[dict[Arm, Measured]]:
+        """Return the trials of a scenario: one where both arms work or base refuses, else two."""
+        trials: list[dict[Arm, Measured]] = []
+        while len(trials) < TRIALS and (not trials or (_fails(trials[-1]) and not trials[-1][Arm.BASE].refused)):
+            seed = round_seed(self._wanted.seed, point.name, -len(trials))
+            trials.append(self._slots(point.with_loads("closed"), Arm.BASE, 0, seed))
+        return trials
 
     def _leave_out(self, point: Point, base: Measured, head: Measured) -> None:
-        what = "base lacks it (a new scenario)" if base.refused else "base does not serve it"
-        too = "; nor does head" if head.slot.failure is not None else ""
-        reason = f"{what}{too}: {base.slot.failure}"
+        too = "; so does head" if head.slot.failure is not None else ""
+        reason = f"base lacks it (a new scenario){too}: {base.slot.failure}"
         self._not_compared[point.name] = reason
         self._clock.drop(point.name)
         self._tell(LeftOut(point.name, reason))
@@ -221,7 +221,12 @@ class Session:
 
 
 def _used(rounds: Sequence[GateRound]) -> int:
-    return sum(each.redo is None for each in rounds)
+    """Return how many rounds have figures of both arms that can be compared."""
+    return sum(each.redo is None and each.base.failure is None and each.head.failure is None for each in rounds)
+
+
+def _fails(tried: Mapping[Arm, Measured]) -> bool:
+    return any(each.slot.failure is not None for each in tried.values())
 
 
 def _redo(found: Mapping[Arm, Measured]) -> str | None:
@@ -230,7 +235,7 @@ def _redo(found: Mapping[Arm, Measured]) -> str | None:
     A failure stays: no machine is so busy that it makes a server give wrong answers, and on one that is always busy a
     head that never starts must not pass as noise.
     """
-    if any(slot.slot.failure is not None for slot in found.values()):
+    if _fails(found):
         return None
     return next((slot.disturbance for slot in found.values() if slot.disturbance is not None), None)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.bench import Bench
-from harness.catalogue import Catalogue, CatalogueError, read_catalogue
+from harness.catalogue import Catalogue, CatalogueError, Choice, read_catalogue
 from harness.gate.arms import Build, Folder, Program, Revision, Source, WorkingTree
 from harness.gate.errors import GateError
 from harness.gate.session import Wanted
@@ -108,18 +109,34 @@ def _chosen(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _catalogue(builds: Mapping[Arm, Build], bench: Bench) -> Catalogue:
-    """Return what head's servers offer; where they can't even say that, base's list, so that a trial shows it."""
-    failures = []
-    for arm in (Arm.HEAD, Arm.BASE):
+    """Return what head's servers offer, and what base's can but head's can't: it takes a trial to show that.
+
+    So a model that no longer imports is a head that fails, no scenario that is left out.
+    """
+    found, failures = {}, []
+    for arm in Arm:
         try:
-            return read_catalogue(bench.tools.servers, builds[arm].folder or bench.tools.folder)
+            found[arm] = read_catalogue(bench.tools.servers, builds[arm].folder or bench.tools.folder)
         except CatalogueError as error:
             failures.append(f"{arm}: {error}")
-    raise GateError(f"neither arm's servers can say what they offer ({'; '.join(failures)})")
+    if not found:
+        raise GateError(f"neither arm's servers can say what they offer ({'; '.join(failures)})")
+    base, head = (found.get(arm, next(iter(found.values()))) for arm in (Arm.BASE, Arm.HEAD))
+    return Catalogue(_either(head.models, base.models), _either(head.transports, base.transports))
 
 
-def require_folders(*files: Path | None) -> None:
-    """Refuse files whose folder is not there: it would show minutes later. Raises GateError."""
-    for file in files:
-        if file is not None and not file.absolute().parent.is_dir():
+def _either(head: Sequence[Choice], base: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Return head's choices, base's in the place of those that are not available in head alone."""
+    there = {choice.name: choice for choice in base if choice.available}
+    return tuple(choice if choice.available else there.get(choice.name, choice) for choice in head)
+
+
+def require_writable(*files: Path | None) -> None:
+    """Refuse files that can't be written: it would show minutes later. Raises GateError."""
+    for file in filter(None, files):
+        if not file.absolute().parent.is_dir():
             raise GateError(f"{file} can't be written: there is no folder {file.parent}")
+        if file.is_dir():
+            raise GateError(f"{file} can't be written: it is a folder")
+        if not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+            raise GateError(f"{file} can't be written: permission denied")

@@ -70,9 +70,9 @@ class Machine:
 
 
 def abba(rng: np.random.Generator, trials: int, rounds: int) -> Flags:
-    """Return whether base comes first in each round: AB BA AB BA or the other way round, by a coin for each trial."""
-    alternating = np.arange(rounds) % 2 == 0
-    return alternating ^ (rng.random((trials, 1)) < 0.5)
+    """Return whether base comes first in each round: in blocks of AB BA or BA AB, by a coin for each block."""
+    blocks = np.repeat(rng.random((trials, (rounds + 1) // 2)) < 0.5, 2, axis=1)[:, :rounds]
+    return blocks ^ (np.arange(rounds) % 2 == 1)
 
 
 def base_first(rng: np.random.Generator, trials: int, rounds: int) -> Flags:

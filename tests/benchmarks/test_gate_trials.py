@@ -27,7 +27,13 @@ def line(
 ) -> dict[str, Any]:
     """Return the line of a trial."""
     row = {"metric": "cpu_us_per_request", "ratio": ratio, "rounds": 12, "scenario": "asyncio-tcp"}
-    about = {"machine": "a machine", "started": "2026-11-22T20:00:00Z", "minutes": 4.0, "verdict": "PASS"}
+    about = {
+        "machine": "a machine",
+        "started": "2026-11-22T20:00:00Z",
+        "minutes": 4.0,
+        "verdict": "PASS",
+        "code": {"servers": "a"},
+    }
     percent = 0.0 if model is None else 10.0
     return {
         "kind": kind,
@@ -60,13 +66,13 @@ def test_a_line_that_was_cut_short_is_no_trial_and_is_overwritten(tmp_path: Path
 
 def test_the_table_stands_between_its_markers(tmp_path: Path) -> None:
     document = tmp_path / "gate.md"
-    document.write_text(f"before\n{gate_table.BEGIN}\nold\n{gate_table.END}\nafter\n")
+    document.write_text(f"before\n{gate_table.BEGIN}\nan old table\n{gate_table.END}\nafter\n")
     trials = [line("same"), line("same"), line("cost", "asyncio", ratio=1.09, expected=1.10, code=1)]
-    gate_table.write(document, trials)
+    gate_table.write(document, trials, tmp_path / "no trace")
     text = document.read_text()
     assert text.startswith("before\n")
     assert text.endswith(f"{gate_table.END}\nafter\n")
-    assert "old" not in text
+    assert "an old table" not in text
     assert "| same | all three | nothing | 2 | 0 |" in text
     assert "| cost | asyncio | 10 % | 1 | 1 |" in text
     assert "0.90 (0.90 to 0.90)" in text
@@ -78,7 +84,7 @@ def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
     document = tmp_path / "gate.md"
     document.write_text("no markers")
     with pytest.raises(SystemExit, match="lacks the markers"):
-        gate_table.write(document, [line("same")])
+        gate_table.write(document, [line("same")], tmp_path / "no trace")
     assert document.read_text() == "no markers"
 
 

@@ -192,7 +192,7 @@ class Project:
     def gate(self, *words: str, fake: bool = True) -> tuple[int, str, str]:
         """Hold a gate to its end; return exit code, stdout and stderr, and check that it left nothing."""
         with self.start(*words, fake=fake) as process:
-            out, err = process.communicate(timeout=90)
+            out, err = process.communicate(timeout=180)
         assert "Traceback" not in err.replace("stderr ends with: Traceback", "")
         self.nothing_is_left()
         return process.returncode, out, err

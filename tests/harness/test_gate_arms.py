@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.environment import ROOT
-from harness.gate.arms import Build, Folder, Program, Revision, Source, WorkingTree, built, check_codes
+from harness.gate.arms import MARK, Build, Folder, Program, Revision, Source, WorkingTree, built, check_codes
 from harness.gate.errors import GateError
 from harness.gate.lock import only_gate
 from harness.schema.gate import Arm
@@ -117,6 +117,9 @@ def test_outside_a_repository_a_ref_is_refused(tmp_path: Path, project: Project)
 def test_what_a_killed_gate_left_behind_is_removed_by_the_next(project: Project) -> None:
     left = project.temporary / "echobench-gate-killed"
     left.mkdir()
+    (left / MARK).touch()
+    of_the_user = project.temporary / "echobench-gate-results"
+    of_the_user.mkdir()
     project.git("worktree", "add", "--quiet", "--detach", str(left / "base"), "HEAD")
     elsewhere = project.temporary.parent / "mine"
     project.git("worktree", "add", "--quiet", "--detach", str(elsewhere), "HEAD")
@@ -124,6 +127,7 @@ def test_what_a_killed_gate_left_behind_is_removed_by_the_next(project: Project)
         assert not left.exists()
         assert str(left) not in project.git("worktree", "list")
     assert str(elsewhere) in project.git("worktree", "list")  # a worktree of the user's own stays
+    assert of_the_user.exists()  # and a folder, whatever its name
 
 
 def test_hooks_of_the_repository_do_not_run(project: Project, tmp_path: Path) -> None:

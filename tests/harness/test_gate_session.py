@@ -117,23 +117,32 @@ def test_base_that_fails_in_its_trial_gets_a_second_one() -> None:
     assert (len(record.rounds["one"]), record.not_compared) == (4, {})
 
 
-def test_base_that_fails_twice_is_not_compared() -> None:
+def test_base_that_works_no_more_is_no_new_scenario_its_failures_are_kept() -> None:
     machine = Machine(lambda call: failed("the server died") if call.arm is Arm.BASE else good())
-    record = hold(machine).record
-    assert record.not_compared == {"one": "base does not serve it: the server died"}
-    assert record.rounds == {}
+    record = hold(machine, rounds=2, open_window=True).record
+    assert record.not_compared == {}
+    assert [each.base.failure for each in record.rounds["one"][:2]] == ["the server died"] * 2
 
 
-def test_where_both_arms_fail_that_is_said() -> None:
-    record = hold(Machine(lambda call: failed())).record
-    assert "nor does head" in record.not_compared["one"]
+def test_where_both_arms_refuse_that_is_said() -> None:
+    record = hold(Machine(lambda call: failed(refused=True))).record
+    assert "so does head" in record.not_compared["one"]
 
 
-def test_head_that_fails_in_its_trial_has_failed_a_round() -> None:
+def test_head_that_fails_in_both_of_its_trials_has_failed_two_rounds() -> None:
     machine = Machine(lambda call: failed("the server died") if call.arm is Arm.HEAD else good())
     rounds = hold(machine, rounds=2).record.rounds["one"]
     assert [each.head.failure for each in rounds] == ["the server died"] * 2
     assert [each.number for each in rounds] == [1, 2]
+    assert {call.number for call in machine.calls} == {0}
+
+
+@pytest.mark.parametrize("arm", list(Arm))
+def test_one_failure_in_a_trial_is_forgiven_to_either_arm(arm: Arm) -> None:
+    machine = Machine(lambda call: failed() if call.arm is arm and len(machine.calls) <= 2 else good())
+    record = hold(machine).record
+    assert all(each.head.failure is None and each.base.failure is None for each in record.rounds["one"])
+    assert len([call for call in machine.calls if call.number == 0]) == 4
 
 
 def test_a_gate_that_is_stopped_keeps_its_rounds() -> None:

@@ -77,8 +77,34 @@ def test_base_that_does_not_start_ends_with_2_and_says_so(project: Project) -> N
     project.use_fake_server()
     code, out, err = project.gate("--base", "HEAD", "--plan", project.plan, *SHORT)
     assert code == 2
-    assert "base does not serve it: the server ended with exit code 9" in err
+    assert "base FAILED: the server ended with exit code 9" in err
     assert "nothing could be compared" in out
+
+
+def test_a_model_that_head_can_t_import_is_broken_also_where_a_plan_says_all(project: Project, tmp_path: Path) -> None:
+    project.use_our_servers()
+    project.commit("ours")
+    project.change("models/thread.py", "from __future__ import annotations", "import no_such_module")
+    project.commit("a mistake")
+    plan = tmp_path / "all.toml"
+    plan.write_text(REAL_PLAN.replace('"asyncio"', '"all"'), encoding="utf-8")
+    code, out, err = project.gate("--base", "HEAD~1", "--head", "HEAD", "--plan", str(plan), *SHORT, fake=False)
+    assert code == 1, out + err
+    assert "BROKEN, thread-tcp" in out
+
+
+def test_a_mistake_of_the_gate_s_own_is_no_regression(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("something unforeseen")
+
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setattr("harness.cli_gate.judge", fails)
+    assert main(["gate", "--base", "main"]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "nothing is decided: ZeroDivisionError: something unforeseen" in err
 
 
 def test_a_scenario_that_base_lacks_is_not_compared_and_the_others_are(project: Project) -> None:
@@ -129,6 +155,7 @@ def test_servers_that_are_not_ours_are_compared_by_their_commands(project: Proje
         (("--base", "main", "--plan", "nowhere"), "there is no plan 'nowhere'"),
         (("--base", "main", "--rounds", "0"), "no number of rounds"),
         (("--base", "main", "--json", "/nowhere/gate.json"), "there is no folder /nowhere"),
+        (("--base", "main", "--markdown", "/proc"), "/proc can't be written: it is a folder"),
         (("--base", "main", "--results", "/proc/nowhere"), "can't be written to"),
         (("--base-dir", "/nowhere"), "base (/nowhere) has no servers package"),
     ],
@@ -214,3 +241,27 @@ def test_our_servers_a_comment_is_no_regression_and_a_wrong_byte_is_broken(proje
     code, out, _ = project.gate("--base", "HEAD", *words, fake=False)
     assert code == 1
     assert "BROKEN" in out
+
+
+@pytest.mark.long
+def test_a_commit_that_copies_every_payload_is_a_regression_that_names_model_and_metric(
+    project: Project, tmp_path: Path
+) -> None:
+    project.use_our_servers()
+    project.commit("ours")
+    project.change(
+        "models/asyncio/callbacks.py",
+        "        reply = self._receive(chunk)\n",
+        "        reply = self._receive(chunk)\n        for _ in range(50): reply = bytes(bytearray(reply))\n",
+    )
+    project.commit("copy every payload")
+    markdown = tmp_path / "gate.md"
+    words = ("--models", "asyncio,selectors", "--rounds", "12", "--markdown", str(markdown))
+    code, out, err = project.gate("--base", "HEAD~1", "--head", "HEAD", *words, fake=False)
+    assert code == 1, out + err
+    rows = [line for line in markdown.read_text(encoding="utf-8").splitlines() if line.startswith("| **")]
+    assert [row.split("**")[1:4:2] for row in rows] == [
+        ["asyncio-tcp", "CPU time per request"],
+        ["asyncio-tcp", "throughput"],
+    ]
+    assert all("**REGRESSION**" in row for row in rows)

@@ -25,12 +25,14 @@ def test_a_head_that_fails_in_the_only_round_asked_for_is_broken() -> None:
 
 
 def test_a_head_that_fails_again_and_again_is_broken_when_chance_is_excluded() -> None:
-    def failing_at(count: int) -> list[GateRound]:
-        return [one(n, head=failing() if n % 5 == 0 and n <= 5 * count else slot()) for n in range(1, 42)]
+    def failing_at(count: int, every: int = 5) -> list[GateRound]:
+        return [one(n, head=failing() if n % every == 0 and n <= every * count else slot()) for n in range(1, 47)]
 
     assert steps(failing_at(7)) == 35
     assert verdict_of(failing_at(7)) is Verdict.BROKEN
     assert verdict_of(failing_at(6)) is Verdict.INCONCLUSIVE
+    assert steps(failing_at(7, every=2)) == 14  # the more often it fails the sooner, and never a milder verdict
+    assert verdict_of(failing_at(7, every=2)[:14]) is Verdict.BROKEN
 
 
 def test_a_head_that_failed_once_goes_past_the_first_look_and_can_t_simply_pass() -> None:

@@ -87,7 +87,7 @@ def test_a_scenario_that_failed_as_a_whole_is_told_once() -> None:
     [
         (decide({SCENARIO: rounds(12, noise=0.3)}, RULES), "too noisy here"),
         (decide({SCENARIO: rounds(20, 1.1)}, RULES), "the gate ended after 20 usable of 40 rounds"),
-        (decide({SCENARIO: [one(n, redo=STEAL) for n in range(1, 6)]}, RULES), "5 of 5 rounds can't be used: steal"),
+        (decide({SCENARIO: [one(n, redo=STEAL) for n in range(1, 15)]}, RULES), "14 of 14 rounds can't be used: steal"),
         (decide({}, RULES, {"new-tcp": "base does not know it"}), "new-tcp is not compared: base does not know it"),
         (decide({SCENARIO: []}, RULES), "nothing could be compared"),
         (decide({SCENARIO: spoilt(rounds(13), 1, redo=STEAL)}, RULES), "1 round redone, both arms: steal"),
