@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.figures import drawing, svg
 from analysis.gate import Rules
 from analysis.gate.replay import clopper_pearson, describe, power_curve, read_trace
+from benchmarks import gate_figure
 
 BEGIN, END = "<!-- trials: begin -->", "<!-- trials: end -->"
+PICTURE = "figures/gate-trials.svg"
 CPU = "cpu_us_per_request"
 FAILED = 1
 FACTORS = (1.0, 1.03, 1.05, 1.1)
@@ -41,7 +44,11 @@ def write(document: Path, trials: Trials, trace: Path) -> None:
         raise SystemExit(f"{document} lacks the markers {BEGIN} and {END}")
     if not trials:
         raise SystemExit("there are no trials yet")
-    text = "\n".join([table(trials), *(replayed(trace) if trace.exists() else ())])
+    picture = document.parent / PICTURE
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_text(svg.alone(drawing.as_svg(gate_figure.draw(trials)), {}), encoding="utf-8")
+    shown = f"![Estimates of all trials by kind and model, with their intervals and what was put in]({PICTURE})\n"
+    text = "\n".join([shown, table(trials), *(replayed(trace) if trace.exists() else ())])
     document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import gate_table, gate_trials
+from benchmarks import gate_figure, gate_table, gate_trials
 from benchmarks.gate_injection import costly_tree, turns_of
 from benchmarks.gate_trials import Trial
+from tests.analysis.readable import assert_readable
 
 
 def asked(**counts: Any) -> argparse.Namespace:
@@ -26,7 +27,8 @@ def line(
     kind: str, model: str | None = None, *, ratio: float = 1.0, expected: float = 1.0, code: int = 0
 ) -> dict[str, Any]:
     """Return the line of a trial."""
-    row = {"metric": "cpu_us_per_request", "ratio": ratio, "rounds": 12, "scenario": "asyncio-tcp"}
+    row = {"metric": "cpu_us_per_request", "scenario": f"{model or 'asyncio'}-tcp", "rounds": 12}
+    row |= {"ratio": ratio, "low": 0.98 * ratio, "high": 1.02 * ratio, "verdict": "REGRESSION" if code else "PASS"}
     about = {
         "machine": "a machine",
         "started": "2026-11-22T20:00:00Z",
@@ -78,6 +80,23 @@ def test_the_table_stands_between_its_markers(tmp_path: Path) -> None:
     assert "0.90 (0.90 to 0.90)" in text
     assert "10 % were found in 1 of 1 trials, all models pooled (2.5 % to 100.0 %)." in text
     assert "No alarm in 2 gates of identical code bounds their rate at 77.6 %" in text
+
+
+def test_the_picture_has_a_row_for_each_kind_and_model_and_a_mark_for_each_trial() -> None:
+    costs = [
+        line("cost", model, ratio=1.09, expected=1.10, code=1) for model in ("asyncio", "thread") for _ in range(5)
+    ]
+    swapped = line("swapped", "thread", ratio=0.91, expected=0.909)
+    figure = gate_figure.draw([*[line("same")] * 12, *costs, swapped])
+    assert_readable(figure)
+    assert [label.get_text().split("\n") for label in figure.axes[0].get_yticklabels()] == [
+        ["same", "asyncio"],
+        ["cost", "asyncio"],
+        ["cost", "thread"],
+        ["swapped", "thread"],
+    ]
+    marks = [drawn for drawn in figure.axes[0].lines if drawn.get_marker() in set(gate_figure.MARKERS.values())]
+    assert len(marks) == 12 + 10 + 1
 
 
 def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:

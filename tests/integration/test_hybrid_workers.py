@@ -32,10 +32,11 @@ VARIANTS: list[tuple[str, ...]] = [
     ("--accept", "shared", "--inner", "selectors"),
     ("--accept", "shared", "--inner", "thread"),
 ]
-# What is inside and who accepts don't know of each other: both at once are for the long run.
+# What is inside and who accepts don't know of each other: all of them, and both at once, are for the long run.
+USUAL = [(), ("--accept", "shared"), ("--inner", "thread")]
 every_variant = pytest.mark.parametrize(
     "options",
-    [pytest.param(options, marks=[pytest.mark.long] if len(options) > 2 else []) for options in [(), *VARIANTS]],
+    [pytest.param(options, marks=[] if options in USUAL else [pytest.mark.long]) for options in [(), *VARIANTS]],
     ids=lambda options: "".join(options) or "plain",
 )
 
@@ -209,7 +210,7 @@ every_drain = pytest.mark.parametrize(
 )
 
 
-@every_drain
+@pytest.mark.parametrize(("options", "transport"), [drain for drain in DRAINS if drain[0] in USUAL])
 def test_no_request_is_lost_when_a_server_is_stopped_under_load(options: tuple[str, ...], transport: str) -> None:
     drain_often(options, transport, rounds=2)
 
