@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser, names: Callable[[str], tuple[
     add("--models", type=names, metavar="A,B", help="compare these models (default: asyncio, thread, hybrid)")
     add("--transports", type=names, metavar="A,B", help="over these transports (default: tcp)")
     add("--plan", metavar="PLAN", help="compare the scenarios of this plan instead; its loads and rounds don't count")
-    add("--gate-p99", action="store_true", help="gate on the p99 of an open window too: half as long again")
+    add("--gate-p99", action="store_true", help="gate on the p99 of an open window too: two thirds longer")
     add("--rounds", type=_rounds, metavar="N", help="rounds a scenario has at most (default: 40)")
     add("--strict", action="store_true", help="end with 3 where nothing could be decided, instead of 0 and a warning")
     add("--json", type=Path, metavar="FILE", help="write the whole record there too")

@@ -32,7 +32,7 @@ from harness.interrupts import Interrupted
 from harness.schema.gate import Arm, GateRecord, GateRound, Metric, State, Step
 
 SHARE_OF_CAPACITY = 0.55  # busy enough for queues to form, far enough from the limit for the schedule to be kept
-STARTING_S = 1.6  # what a slot takes beside its windows, until measured ones tell
+STARTING_S = 1.0  # what a slot takes beside its windows, until measured ones tell
 TRIALS = 2
 
 
