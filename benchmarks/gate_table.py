@@ -110,6 +110,9 @@ def _sentences(trials: Trials) -> Iterator[str]:
             "That it is at most 1 % follows from the exact test, and holds on synthetic noise in thousands of gates: "
             "live ones could only contradict it."
         )
+    undecided = sum(trial["verdict"] in {"INVALID", "INCONCLUSIVE"} for trial in same)
+    if undecided:
+        yield f"{undecided} of the {len(same)} could not decide, for the machine was disturbed."
     costs = [trial for trial in trials if trial["kind"] == "cost"]
     for percent in sorted({trial["percent"] for trial in costs}):
         own = [trial for trial in costs if trial["percent"] == percent]
