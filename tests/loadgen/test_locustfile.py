@@ -161,7 +161,7 @@ def post(url: str, **form: object) -> None:
         assert reply.status == 200
 
 
-@pytest.mark.parametrize("processes", [0, 2])
+@pytest.mark.parametrize("processes", [0, pytest.param(2, marks=pytest.mark.long)])
 def test_the_web_interface_starts_and_stops_tests_with_changed_options(processes: int) -> None:
     port, master_port = closed_port(), str(closed_port())
     ui = f"http://127.0.0.1:{port}"
