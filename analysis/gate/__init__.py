@@ -12,8 +12,8 @@ after every round instead, and failing at the first p <= alpha, would raise fals
 must have p <= alpha at the last look, whatever the first one said, so its rate stays at most alpha.
 
 **Several metrics.** Holm's adjustment over all gated rows of all scenarios; rows that stopped at the first look, or
-that can't be judged, count with p = 1. So the chance that a gate of identical code fails at all is at most alpha,
-however many rows it has.
+that can't be judged, count with p = 1. So the chance that a gate of identical code fails by any of its figures is at
+most alpha, however many rows it has.
 
 **A row** is, in this order,
 
